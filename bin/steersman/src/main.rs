@@ -1,0 +1,5 @@
+//! Steersman: Kubernetes in one binary.
+
+fn main() {
+    println!("steersman {}", env!("CARGO_PKG_VERSION"));
+}

@@ -1,0 +1,1 @@
+//! The built-in kinds: the field catalogue, decoding and encoding.

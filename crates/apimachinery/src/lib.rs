@@ -1,0 +1,9 @@
+//! What every kind shares: group-version-kinds, metadata, selectors, quantities, `Status`, field paths, names and
+//! patches. Trees are [`serde_json::Value`]s; a schema is seen through [`schema::Schema`].
+
+pub mod field;
+pub mod names;
+pub mod schema;
+
+/// An object or a part of one. The tree is the truth; typed structs are views of it.
+pub type Tree = serde_json::Value;

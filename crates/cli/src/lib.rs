@@ -1,0 +1,1 @@
+//! Programs for people: status, image commands, the demo page.

@@ -1,0 +1,1 @@
+//! Makes a `kube::Client` over HTTP or over an in-process handler.

@@ -1,0 +1,1 @@
+//! Implements CRI: sandboxes, namespaces, cgroups, container lifecycle, shims.

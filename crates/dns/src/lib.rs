@@ -1,0 +1,1 @@
+//! Cluster DNS: authoritative for the cluster domain, forwarding with a cache.

@@ -1,0 +1,1 @@
+//! Images: references, pulling, importing, the content store and unpacked layers.

@@ -1,0 +1,1 @@
+//! Pod networks, links and addresses, and nftables over raw netlink.

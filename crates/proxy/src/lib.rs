@@ -1,0 +1,1 @@
+//! The service proxy: nftables verdict maps from Services and EndpointSlices.

@@ -1,0 +1,70 @@
+//! The rules of one resource, as the generic server calls them.
+
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
+
+/// What a rule may know beside the object.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The time of the request.
+    pub now: jiff::Timestamp,
+    /// The subresource that is written (`status`, `scale`, …); `None` for the object itself.
+    pub subresource: Option<&'static str>,
+    /// The name of the user who writes.
+    pub user: String,
+}
+
+/// The rules of one resource. Pure: no store, no HTTP, no clock.
+///
+/// The server calls, on create: `apply_defaults`, `prepare_for_create`, admission, `validate`; on update:
+/// `apply_defaults`, `prepare_for_update`, admission, `validate_update`. `apply_*` and `prepare_*` mutate and cannot
+/// fail; `validate*` can fail and cannot mutate. What every object shares (names, labels, annotations, owner
+/// references, finalizers, immutable metadata, resourceVersion, uid, creationTimestamp, managedFields) is the
+/// server's part, in `steersman_apimachinery`.
+pub trait Strategy: Send + Sync + 'static {
+    /// Fills in what the user left out. Running it twice changes nothing.
+    fn apply_defaults(&self, _tree: &mut Tree) {}
+
+    /// Drops what a creator may not set (status) and sets what the server sets (generation).
+    fn prepare_for_create(&self, _tree: &mut Tree, _context: &Context) {}
+
+    /// The same for an update, of the object or (by `context.subresource`) of its subresource: keeps `status` on a
+    /// spec update and everything but `status` on a status update, and counts the generation.
+    fn prepare_for_update(&self, _new: &mut Tree, _old: &Tree, _context: &Context) {}
+
+    /// Reports every problem of a new object, not only the first.
+    fn validate(&self, _tree: &Tree, _context: &Context) -> ErrorList {
+        ErrorList::default()
+    }
+
+    /// Reports every problem of an update, immutable fields included.
+    fn validate_update(&self, _new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
+        ErrorList::default()
+    }
+
+    /// Warnings to send as headers on create and update (KEP-1693).
+    fn warnings(&self, _new: &Tree, _old: Option<&Tree>, _context: &Context) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What a name may look like: a DNS-1123 subdomain unless the kind says otherwise. Gives the problems.
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        steersman_apimachinery::names::dns1123_subdomain_problems(name, prefix)
+    }
+
+    /// The grace period of a delete, in seconds, where the kind is deleted gracefully (pods): `None` deletes at once.
+    /// `asked` is the request's `gracePeriodSeconds`.
+    fn grace_period_seconds(&self, _object: &Tree, _asked: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// Whether a PUT of a name that does not exist creates it.
+    fn allows_create_on_update(&self) -> bool {
+        false
+    }
+
+    /// Whether an update may leave `resourceVersion` out.
+    fn allows_unconditional_update(&self) -> bool {
+        true
+    }
+}

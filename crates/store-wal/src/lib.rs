@@ -1,0 +1,1 @@
+//! The embedded durable store: a write-ahead log behind the store trait.

@@ -1,0 +1,1 @@
+//! Exec, attach and port-forward streams over WebSocket and SPDY/3.1.

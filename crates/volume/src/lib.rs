@@ -1,0 +1,1 @@
+//! Volumes: files made from objects, host paths, empty dirs, mounts.
