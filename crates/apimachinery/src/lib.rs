@@ -4,6 +4,7 @@
 pub mod field;
 pub mod names;
 pub mod schema;
+pub mod status;
 
 /// An object or a part of one. The tree is the truth; typed structs are views of it.
 pub type Tree = serde_json::Value;

@@ -1,1 +1,4 @@
-//! The API server: HTTP, authentication, authorization, admission, registry. Names no kind.
+//! The API server: HTTP, authentication, authorization, admission, and the generic path from a request to the store.
+//! It names no kind: what differs between kinds is in the resource table (`steersman_registry`).
+
+pub mod request;
