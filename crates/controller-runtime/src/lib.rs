@@ -1,2 +1,24 @@
-//! What every controller stands on: shared informers with listers, work queues, the reconcile loop, events, and
-//! leader election.
+//! What every controller stands on: shared informers with listers, work queues, the reconcile loop, expectations
+//! and events.
+//!
+//! ```text
+//! API server ──watch──▶ Informer (one per kind per process) ──handlers──▶ WorkQueue ──▶ reconcile(key)
+//!                          └── lister: shared, immutable Arc<K> ◀───────────reads──────────┘
+//! ```
+//! Level-triggered: a key is the only input of a reconcile; what happened is found by looking.
+
+mod cache;
+mod controller;
+mod events;
+mod expectations;
+mod informer;
+mod key;
+mod queue;
+
+pub use cache::{Cache, IndexFn};
+pub use controller::{Requeue, run_workers};
+pub use events::{EventRecorder, EventSource, EventType, EventWriter, ObjectRef};
+pub use expectations::Expectations;
+pub use informer::{Delta, Informer, InformerKind, SharedInformers};
+pub use key::ObjectKey;
+pub use queue::{Backoff, WorkQueue};
