@@ -3,6 +3,19 @@
 
 mod resource;
 mod strategy;
+mod table;
 
-pub use resource::{Column, ColumnKind, Resource, Scope, Subresource, Verb};
+mod apps;
+mod coordination;
+mod core;
+mod discovery;
+mod rbac;
+mod review;
+
+mod print;
+mod tree;
+
+pub use print::human_duration;
+pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, Subresource, Verb};
 pub use strategy::{Context, Strategy};
+pub use table::resources;

@@ -27,6 +27,24 @@ pub enum Verb {
     Watch,
 }
 
+impl Verb {
+    /// What most resources allow: everything.
+    pub const ALL: &'static [Self] = &[
+        Self::Create,
+        Self::Delete,
+        Self::DeleteCollection,
+        Self::Get,
+        Self::List,
+        Self::Patch,
+        Self::Update,
+        Self::Watch,
+    ];
+    /// What subresources such as `status` allow.
+    pub const READ_WRITE: &'static [Self] = &[Self::Get, Self::Patch, Self::Update];
+    /// What reviews and subresources such as `binding` allow.
+    pub const CREATE: &'static [Self] = &[Self::Create];
+}
+
 /// A subresource such as `status` or `scale`.
 #[derive(Clone, Copy, Debug)]
 pub struct Subresource {
@@ -75,6 +93,19 @@ pub struct Resource {
     pub columns: &'static [Column],
     /// Field labels beyond `metadata.name` and `metadata.namespace`, with how to read each from an object.
     pub selectable_fields: &'static [(&'static str, fn(&Tree) -> String)],
+    /// How objects become those of another resource in whose form they are stored (`events.k8s.io` events are stored
+    /// as core ones). `None` if they are stored as they are. Strategy, columns and selectable fields see objects in
+    /// the row's own form.
+    pub conversion: Option<Conversion>,
+}
+
+/// How a resource that shares the storage of another one reads and writes it. Both set `apiVersion`.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversion {
+    /// From the resource's form to the stored one.
+    pub to_storage: fn(&mut Tree),
+    /// From the stored form to the resource's.
+    pub from_storage: fn(&mut Tree),
 }
 
 /// A column's OpenAPI type and format.

@@ -58,6 +58,14 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Marks an object whose `deletionTimestamp` has just been set (a namespace becomes `Terminating`).
+    fn mark_deleted(&self, _tree: &mut Tree) {}
+
+    /// Whether something beside `metadata.finalizers` keeps a deleted object (a namespace's `spec.finalizers`).
+    fn holds_deletion(&self, _tree: &Tree) -> bool {
+        false
+    }
+
     /// Whether a PUT of a name that does not exist creates it.
     fn allows_create_on_update(&self) -> bool {
         false

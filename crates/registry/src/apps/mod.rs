@@ -1,0 +1,4 @@
+//! The group `apps`.
+
+pub(crate) mod deployment;
+pub(crate) mod replicaset;

@@ -1,0 +1,235 @@
+//! What printer columns share: names, ages and lists as `kubectl get` shows them.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use steersman_apimachinery::Tree;
+
+use crate::tree::Read;
+use crate::{Column, ColumnKind};
+
+/// Computes a cell.
+pub(crate) type Cell = fn(&Tree, Timestamp) -> Value;
+
+/// The first column of every table.
+pub(crate) const NAME: Column = Column {
+    name: "Name",
+    kind: ColumnKind::Name,
+    priority: 0,
+    description: "Name of the object.",
+    cell: name,
+};
+
+/// How long ago the object was made.
+pub(crate) const AGE: Column = text("Age", 0, "Time since the object was created.", age);
+
+/// When the object was made, for kinds whose table shows the date itself.
+pub(crate) const CREATED_AT: Column = Column {
+    name: "Created At",
+    kind: ColumnKind::Date,
+    priority: 0,
+    description: "Time at which the object was created.",
+    cell: |object, _| object.at("metadata.creationTimestamp").clone(),
+};
+
+/// A column of strings.
+pub(crate) const fn text(name: &'static str, priority: i32, description: &'static str, cell: Cell) -> Column {
+    Column { name, kind: ColumnKind::String, priority, description, cell }
+}
+
+/// A column of integers.
+pub(crate) const fn integer(
+    name: &'static str,
+    priority: i32,
+    description: &'static str,
+    cell: Cell,
+) -> Column {
+    Column { name, kind: ColumnKind::Integer, priority, description, cell }
+}
+
+fn name(object: &Tree, _: Timestamp) -> Value {
+    object.text("metadata.name").into()
+}
+
+fn age(object: &Tree, now: Timestamp) -> Value {
+    since(object.text("metadata.creationTimestamp"), now).into()
+}
+
+/// The time since an RFC 3339 `stamp`; `<unknown>` if there is none.
+pub(crate) fn since(stamp: &str, now: Timestamp) -> String {
+    match stamp.parse::<Timestamp>() {
+        Ok(then) => {
+            human_duration(now.as_millisecond().saturating_sub(then.as_millisecond()).div_euclid(1000))
+        }
+        Err(_) => "<unknown>".to_owned(),
+    }
+}
+
+/// A duration of `seconds` as people read it, about two digits exact (upstream's `duration.HumanDuration`): `85s`,
+/// `5m30s`, `47h`, `7d23h`, `2y10d`.
+pub fn human_duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let (days, years) = (hours / 24, hours / 24 / 365);
+    match seconds {
+        i64::MIN..-1 => "<invalid>".to_owned(),
+        -1..0 => "0s".to_owned(),
+        0..120 => format!("{seconds}s"),
+        _ if minutes < 10 => pair(minutes, "m", seconds % 60, "s"),
+        _ if minutes < 180 => format!("{minutes}m"),
+        _ if hours < 8 => pair(hours, "h", minutes % 60, "m"),
+        _ if hours < 48 => format!("{hours}h"),
+        _ if days < 8 => pair(days, "d", hours % 24, "h"),
+        _ if days < 2 * 365 => format!("{days}d"),
+        _ if days < 8 * 365 => pair(years, "y", days % 365, "d"),
+        _ => format!("{years}y"),
+    }
+}
+
+fn pair(large: i64, unit: &str, small: i64, small_unit: &str) -> String {
+    if small == 0 { format!("{large}{unit}") } else { format!("{large}{unit}{small}{small_unit}") }
+}
+
+/// `value`, or `instead` if it is empty.
+pub(crate) fn or<'a>(value: &'a str, instead: &'a str) -> &'a str {
+    if value.is_empty() { instead } else { value }
+}
+
+/// The first `max` of `all` with commas, and how many more there are; `none` if there are none.
+pub(crate) fn first_of(all: &[String], max: usize, none: &str) -> String {
+    let shown = all[..all.len().min(max)].join(",");
+    match all.len().checked_sub(max) {
+        Some(more) if more > 0 => format!("{shown} + {more} more..."),
+        _ if shown.is_empty() => none.to_owned(),
+        _ => shown,
+    }
+}
+
+/// Labels as `a=b,c=d`, sorted; `<none>` if there are none.
+pub(crate) fn labels(object: &Tree, path: &str) -> String {
+    let mut pairs: Vec<String> = object
+        .entries(path)
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    pairs.sort_unstable();
+    or(&pairs.join(","), "<none>").to_owned()
+}
+
+/// A `LabelSelector` in the query syntax, sorted by key; empty if it selects everything.
+pub(crate) fn selector(selector: &Tree) -> String {
+    let exact = selector
+        .entries("matchLabels")
+        .map(|(key, value)| (key.to_owned(), format!("{key}={}", value.as_str().unwrap_or_default())));
+    let by_rule = selector.items("matchExpressions").iter().map(|rule| {
+        let key = rule.text("key");
+        (key.to_owned(), requirement(key, rule))
+    });
+    let mut parts: Vec<(String, String)> = exact.chain(by_rule).collect();
+    parts.sort();
+    parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(",")
+}
+
+fn requirement(key: &str, rule: &Tree) -> String {
+    let mut values = rule.texts("values");
+    values.sort_unstable();
+    let values = values.join(",");
+    match rule.text("operator") {
+        "In" => format!("{key} in ({values})"),
+        "NotIn" => format!("{key} notin ({values})"),
+        "DoesNotExist" => format!("!{key}"),
+        _ => key.to_owned(),
+    }
+}
+
+/// A count as a cell.
+pub(crate) fn integer_cell(count: usize) -> Value {
+    count.into()
+}
+
+/// The integer at `path` as a cell; 0 if there is none.
+pub(crate) fn integer_of(object: &Tree, path: &str) -> Value {
+    object.int(path).unwrap_or(0).into()
+}
+
+/// The names of a pod template's containers, with commas.
+pub(crate) fn container_names(object: &Tree, _: Timestamp) -> Value {
+    container_cells(object, "name")
+}
+
+/// The images of a pod template's containers, with commas.
+pub(crate) fn container_images(object: &Tree, _: Timestamp) -> Value {
+    container_cells(object, "image")
+}
+
+fn container_cells(object: &Tree, field: &str) -> Value {
+    let cells: Vec<&str> =
+        object.items("spec.template.spec.containers").iter().map(|c| c.text(field)).collect();
+    cells.join(",").into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The cells of an object, with bars between them.
+    pub(crate) fn row(columns: &[Column], object: &Tree, now: &str) -> String {
+        let now = now.parse().expect("a timestamp");
+        let cells = columns.iter().map(|column| match (column.cell)(object, now) {
+            Value::String(s) => s,
+            other => other.to_string(),
+        });
+        cells.collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn durations_read_as_upstream_writes_them() {
+        const M: i64 = 60;
+        const H: i64 = 3600;
+        const D: i64 = 24 * H;
+        const Y: i64 = 365 * D;
+        let cases = [
+            (-2, "<invalid>"),
+            (-1, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (2 * M, "2m"),
+            (9 * M + 59, "9m59s"),
+            (10 * M + 5, "10m"),
+            (179 * M + 59, "179m"),
+            (3 * H, "3h"),
+            (7 * H + 59 * M, "7h59m"),
+            (8 * H + 30 * M, "8h"),
+            (47 * H + 59 * M, "47h"),
+            (2 * D, "2d"),
+            (7 * D + 23 * H, "7d23h"),
+            (8 * D + 23 * H, "8d"),
+            (2 * Y - 1, "729d"),
+            (2 * Y, "2y"),
+            (2 * Y + 10 * D, "2y10d"),
+            (8 * Y + 100 * D, "8y"),
+        ];
+        for (seconds, want) in cases {
+            assert_eq!(human_duration(seconds), want, "{seconds} seconds");
+        }
+    }
+
+    #[test]
+    fn selectors_are_written_as_queries() {
+        let tree = json!({
+            "matchLabels": {"b": "1"},
+            "matchExpressions": [
+                {"key": "a", "operator": "In", "values": ["y", "x"]},
+                {"key": "d", "operator": "DoesNotExist"}, {"key": "c", "operator": "Exists"},
+            ],
+        });
+        assert_eq!(selector(&tree), "a in (x,y),b=1,c,!d");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let all: Vec<String> = (1..=5).map(|n| n.to_string()).collect();
+        assert_eq!(first_of(&all, 3, "<none>"), "1,2,3 + 2 more...");
+        assert_eq!(first_of(&all[..3], 3, "<none>"), "1,2,3");
+        assert_eq!(first_of(&[], 3, "<none>"), "<none>");
+    }
+}
