@@ -67,9 +67,24 @@ impl Prefix {
         &self.0
     }
 
+    /// Whether this stands for everything below a path (it ends in `/`, or is empty: every key), not one key.
+    pub fn is_directory(&self) -> bool {
+        self.0.is_empty() || self.0.ends_with('/')
+    }
+
     /// Whether `key` is in the range.
     pub fn contains(&self, key: &Key) -> bool {
-        key.as_str().starts_with(self.as_str())
+        if self.is_directory() {
+            key.as_str().starts_with(self.as_str())
+        } else {
+            key.as_str() == self.as_str()
+        }
+    }
+}
+
+impl std::borrow::Borrow<str> for Prefix {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -135,7 +150,7 @@ pub struct RangeOptions {
     pub at: Option<Revision>,
     /// Start after this key (it need not exist); from the beginning if `None`.
     pub after: Option<Key>,
-    /// At most this many records; all if `None`.
+    /// At most this many records; all if `None`. With 0, only [`Page::remaining`] is told: a count.
     pub limit: Option<usize>,
 }
 
@@ -207,17 +222,21 @@ pub struct Watch {
     events: mpsc::Receiver<Event>,
     end: Arc<OnceLock<WatchError>>,
     progress: Arc<AtomicU64>,
+    /// The last value of `progress` seen while the watch was known to be whole.
+    reached: AtomicU64,
 }
 
 impl Watch {
     /// A watch that is fed through `events`. The store sets `end` before it drops its sender, and advances
-    /// `progress` only after the events up to that revision are queued.
+    /// `progress` only after the events up to that revision are queued or `end` is set, so that one counter can
+    /// serve all watches of a store. What `progress` says at this moment must be queued already.
     pub fn new(
         events: mpsc::Receiver<Event>,
         end: Arc<OnceLock<WatchError>>,
         progress: Arc<AtomicU64>,
     ) -> Self {
-        Self { events, end, progress }
+        let reached = AtomicU64::new(progress.load(Ordering::Acquire));
+        Self { events, end, progress, reached }
     }
 
     /// Waits for the next event. Cancel-safe.
@@ -236,7 +255,12 @@ impl Watch {
     /// A revision up to which every event is queued or taken already: read this, then drain [`Self::try_next`],
     /// and a bookmark at this revision is true.
     pub fn progress(&self) -> Revision {
-        Revision(self.progress.load(Ordering::Acquire))
+        let now = self.progress.load(Ordering::Acquire);
+        // A watch that was cut off misses what came after: its progress stays where it was last seen whole.
+        if self.end.get().is_none() {
+            self.reached.fetch_max(now, Ordering::AcqRel);
+        }
+        Revision(self.reached.load(Ordering::Acquire))
     }
 }
 
@@ -289,8 +313,10 @@ pub trait Store: Send + Sync + 'static {
         options: RangeOptions,
     ) -> BoxFuture<'a, Result<Page, StoreError>>;
 
-    /// The only way to change anything. Durable when it returns. Gives the new version, or for a delete the
-    /// removed version with `mod_revision` set to the removal's revision.
+    /// The only way to change anything. Durable when it returns (a store may name prefixes for which this holds only
+    /// a bounded time later). Gives the new version, or for a delete the removed version with `mod_revision` set to
+    /// the removal's revision. Deleting what does not exist is a [`StoreError::Conflict`]. A caller that drops the
+    /// future does not know whether the change happens.
     fn commit<'a>(
         &'a self,
         key: &'a Key,
@@ -305,6 +331,8 @@ pub trait Store: Send + Sync + 'static {
     /// The newest revision.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, StoreError>>;
 
-    /// Forgets the history up to and including `through`, except what is still current.
+    /// Forgets the history up to and including `through`, except what is still current: `through` is then the oldest
+    /// revision to read at and to watch after. Doing so again changes nothing; a revision that has not happened yet
+    /// is [`StoreError::Future`].
     fn compact(&self, through: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
 }

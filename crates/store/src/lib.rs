@@ -5,8 +5,16 @@
 //! Keys are laid out as upstream lays them out in etcd: `/registry/<resource>[/<namespace>]/<name>`.
 
 mod contract;
+mod memory;
+mod retention;
+mod transition;
+mod view;
 
 pub use contract::{
     BoxFuture, Change, Derived, Event, Expect, Key, Page, Prefix, RangeOptions, Record, Revision, Store,
     StoreError, Versioned, Watch, WatchError,
 };
+pub use memory::MemoryStore;
+pub use retention::{Clock, Retention, system_clock};
+pub use transition::{Transition, transition};
+pub use view::{View, ViewLimits};
