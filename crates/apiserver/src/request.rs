@@ -157,3 +157,24 @@ pub trait ObjectReader: Send + Sync + 'static {
     /// All objects of a resource, of one namespace or (empty) of all.
     fn list(&self, group: &str, resource: &str, namespace: &str) -> BoxFuture<'_, Vec<Arc<Tree>>>;
 }
+
+/// A POST whose object is not stored but acted on: a review, a token request, a binding, an eviction.
+pub struct CreateRequest<'a> {
+    /// Namespace; empty if none.
+    pub namespace: &'a str,
+    /// The object that the subresource belongs to; empty for a resource of its own.
+    pub name: &'a str,
+    /// What was sent, decoded and with its defaults; `apiVersion` and `kind` are right.
+    pub object: Tree,
+    /// Who asks.
+    pub user: &'a User,
+    /// Nothing may change.
+    pub dry_run: bool,
+}
+
+/// Answers [`CreateRequest`]s of one resource or subresource. Registered with the server by group, resource and
+/// subresource; authorization and admission are done before.
+pub trait Creator: Send + Sync + 'static {
+    /// The object to answer with (`201 Created`).
+    fn create<'a>(&'a self, request: CreateRequest<'a>) -> BoxFuture<'a, Result<Tree, ApiError>>;
+}
