@@ -1,3 +1,26 @@
-//! Code generation and checks of the workspace.
+//! Code generation and checks of the workspace: `cargo xtask <command>`.
 
-fn main() {}
+mod catalog;
+mod layers;
+
+use anyhow::{Context, bail};
+
+const USAGE: &str = "usage: cargo xtask <command>
+  catalog CATALOG_JSON GO_FACTS_JSON   write the field catalogue of crates/api
+  layers                               check the crates' dependencies against layers.toml";
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["catalog", catalog, facts] => catalog::run(catalog.as_ref(), facts.as_ref()),
+        ["layers"] => layers::run(),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The workspace's root folder.
+fn root() -> anyhow::Result<std::path::PathBuf> {
+    let own = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(own.parent().context("xtask is not inside a workspace")?.to_owned())
+}

@@ -1,1 +1,8 @@
-//! The built-in kinds: the field catalogue, decoding and encoding.
+//! The built-in kinds as data: the field catalogue, and what follows from it alone (decoding, encoding, schemas and
+//! OpenAPI). No rules: defaulting and validation are in `registry`.
+
+pub mod catalog;
+mod schema;
+
+pub use catalog::{Catalog, catalog};
+pub use schema::{schema_of, schema_of_type};
