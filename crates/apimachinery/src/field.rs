@@ -5,11 +5,18 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::quote::{json, quote};
+
 /// The path of a field: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Path(String);
 
 impl Path {
+    /// The whole object; fields below it have no head.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
     /// A path of one field.
     pub fn new(name: &str) -> Self {
         Self(name.to_owned())
@@ -60,8 +67,12 @@ pub enum ErrorType {
     Forbidden,
     /// A string longer than allowed.
     TooLong,
+    /// A string shorter than allowed.
+    TooShort,
     /// A list longer than allowed.
     TooMany,
+    /// A list shorter than allowed.
+    TooFew,
     /// A value of the wrong JSON type.
     TypeInvalid,
     /// A fault of the server.
@@ -79,6 +90,8 @@ impl ErrorType {
             Self::NotSupported => "FieldValueNotSupported",
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
+            Self::TooShort => "FieldValueTooShort",
+            Self::TooFew => "FieldValueTooFew",
             Self::TooMany => "FieldValueTooMany",
             Self::TypeInvalid => "FieldValueTypeInvalid",
             Self::Internal => "InternalError",
@@ -94,6 +107,8 @@ impl ErrorType {
             Self::NotSupported => "Unsupported value",
             Self::Forbidden => "Forbidden",
             Self::TooLong => "Too long",
+            Self::TooShort => "Too short",
+            Self::TooFew => "Too few",
             Self::TooMany => "Too many",
             Self::Internal => "Internal error",
         }
@@ -107,7 +122,7 @@ pub struct Error {
     pub kind: ErrorType,
     /// Where.
     pub path: Path,
-    /// The offending value; not shown for `Required`, `Forbidden`, `TooLong` and `Internal`.
+    /// The offending value; not shown for `Required`, `Forbidden`, `TooLong`, `TooShort` and `Internal`.
     pub value: Value,
     /// What is wrong with it; may be empty.
     pub detail: String,
@@ -139,24 +154,57 @@ impl Error {
         Self { kind: ErrorType::NotFound, path, value: value.into(), detail: String::new() }
     }
 
-    /// A value outside `supported`; the detail lists them sorted, as upstream does.
+    /// A value outside `supported`; the detail lists them sorted, as upstream does for its sets.
     pub fn not_supported(path: Path, value: impl Into<Value>, supported: &[&str]) -> Self {
         let mut known = supported.to_vec();
         known.sort_unstable();
-        let quoted: Vec<String> = known.iter().map(|s| format!("{s:?}")).collect();
+        Self::not_supported_in_order(path, value, &known)
+    }
+
+    /// A value outside `supported`; the detail lists them in this order.
+    pub fn not_supported_in_order(path: Path, value: impl Into<Value>, supported: &[&str]) -> Self {
+        let quoted: Vec<String> = supported.iter().map(|s| quote(s)).collect();
         let detail = format!("supported values: {}", quoted.join(", "));
         Self { kind: ErrorType::NotSupported, path, value: value.into(), detail }
     }
 
     /// A string longer than `max` bytes.
     pub fn too_long(path: Path, max: usize) -> Self {
-        let detail = format!("may not be more than {max} bytes");
+        let detail = format!("may not be more than {max} byte{}", plural(max));
         Self { kind: ErrorType::TooLong, path, value: Value::Null, detail }
+    }
+
+    /// A string longer than `max` characters.
+    pub fn too_long_characters(path: Path, max: usize) -> Self {
+        let detail = format!("may not be more than {max} character{}", plural(max));
+        Self { kind: ErrorType::TooLong, path, value: Value::Null, detail }
+    }
+
+    /// A string shorter than `min` characters.
+    pub fn too_short(path: Path, min: usize) -> Self {
+        let detail = format!("must be at least {min} character{}", plural(min));
+        Self { kind: ErrorType::TooShort, path, value: Value::Null, detail }
+    }
+
+    /// A list of `actual` items where `min` are needed.
+    pub fn too_few(path: Path, actual: usize, min: usize) -> Self {
+        let detail = format!("must have at least {min} item{}", plural(min));
+        Self { kind: ErrorType::TooFew, path, value: actual.into(), detail }
+    }
+
+    /// A value of the wrong JSON type.
+    pub fn type_invalid(path: Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self { kind: ErrorType::TypeInvalid, path, value: value.into(), detail: detail.into() }
+    }
+
+    /// A fault of the server.
+    pub fn internal(path: Path, detail: impl Into<String>) -> Self {
+        Self { kind: ErrorType::Internal, path, value: Value::Null, detail: detail.into() }
     }
 
     /// A list of `actual` items where `max` are allowed.
     pub fn too_many(path: Path, actual: usize, max: usize) -> Self {
-        let detail = format!("must have at most {max} item{}", if max == 1 { "" } else { "s" });
+        let detail = format!("must have at most {max} item{}", plural(max));
         Self { kind: ErrorType::TooMany, path, value: actual.into(), detail }
     }
 
@@ -164,11 +212,16 @@ impl Error {
     pub fn body(&self) -> String {
         let words = self.kind.words();
         let head = match (self.kind, &self.value) {
-            (ErrorType::Required | ErrorType::Forbidden | ErrorType::TooLong | ErrorType::Internal, _) => {
-                words.to_owned()
-            }
-            (_, Value::String(s)) => format!("{words}: {s:?}"),
-            (_, value) => format!("{words}: {value}"),
+            (
+                ErrorType::Required
+                | ErrorType::Forbidden
+                | ErrorType::TooLong
+                | ErrorType::TooShort
+                | ErrorType::Internal,
+                _,
+            ) => words.to_owned(),
+            (_, Value::String(s)) => format!("{words}: {}", quote(s)),
+            (_, value) => format!("{words}: {}", json(value)),
         };
         if self.detail.is_empty() { head } else { format!("{head}: {}", self.detail) }
     }
@@ -177,6 +230,25 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.body())
+    }
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+/// One text for several problems, as upstream's `Aggregate` prints them: each once, in brackets if there are several.
+pub fn aggregate(problems: &[Error]) -> String {
+    let mut texts: Vec<String> = Vec::with_capacity(problems.len());
+    for problem in problems {
+        let text = problem.to_string();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    match texts.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 
@@ -205,9 +277,24 @@ mod tests {
                 "spec.containers[0].imagePullPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\"",
             ),
             (Error::forbidden(Path::new("data").key("a"), "no"), "data[a]: Forbidden: no"),
+            (Error::too_long(spec.clone(), 1), "spec: Too long: may not be more than 1 byte"),
+            (Error::too_short(spec.clone(), 2), "spec: Too short: must be at least 2 characters"),
+            (Error::too_many(spec.clone(), 3, 2), "spec: Too many: 3: must have at most 2 items"),
+            (
+                Error::invalid(Path::root(), serde_json::json!({"a": "<"}), "x"),
+                "<nil>: Invalid value: {\"a\":\"\\u003c\"}: x",
+            ),
         ];
         for (error, want) in cases {
             assert_eq!(error.to_string(), want);
         }
+    }
+
+    #[test]
+    fn an_aggregate_says_each_thing_once() {
+        let a = Error::required(Path::new("a"), "");
+        let b = Error::required(Path::new("b"), "");
+        assert_eq!(aggregate(&[a.clone(), a.clone()]), "a: Required value");
+        assert_eq!(aggregate(&[a.clone(), b, a]), "[a: Required value, b: Required value]");
     }
 }

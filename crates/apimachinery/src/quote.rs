@@ -1,0 +1,76 @@
+//! Strings and JSON as Go prints them into messages (`%q`, `json.Marshal`): tools compare whole messages.
+
+use serde_json::Value;
+
+/// `s` in double quotes, escaped as Go's `strconv.Quote` does.
+pub fn quote(s: &str) -> String {
+    let mut out = String::with_capacity(s.len() + 2);
+    out.push('"');
+    for c in s.chars() {
+        push_escaped(&mut out, c);
+    }
+    out.push('"');
+    out
+}
+
+fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\x07' => out.push_str("\\a"),
+        '\x08' => out.push_str("\\b"),
+        '\x0c' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\x0b' => out.push_str("\\v"),
+        c if is_printable(c) => out.push(c),
+        c if u32::from(c) < 0x80 => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+        c if u32::from(c) < 0x1_0000 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+        c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+    }
+}
+
+/// Letters, marks, numbers, punctuation, symbols, and of all spaces only U+0020 (Go's `unicode.IsPrint`).
+pub fn is_printable(c: char) -> bool {
+    // The standard library escapes what cannot be printed, and quotes and backslashes, which can.
+    matches!(c, '"' | '\'' | '\\' | ' ') || (!c.is_whitespace() && c.escape_debug().count() == 1)
+}
+
+/// `value` as Go's `json.Marshal` prints it: compact, keys sorted, `<`, `>` and `&` escaped.
+pub fn json(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return text;
+    }
+    // These occur in JSON only inside strings, so the escapes cannot break the structure.
+    text.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_quoted_as_go_does() {
+        let cases = [
+            ("plain", r#""plain""#),
+            ("a\"b\\c", r#""a\"b\\c""#),
+            ("tab\tnul\0bell\x07", r#""tab\tnul\x00bell\a""#),
+            ("it's 中文 é", r#""it's 中文 é""#),
+            ("\u{200b}\u{a0}", r#""\u200b\u00a0""#),
+        ];
+        for (input, want) in cases {
+            assert_eq!(quote(input), want);
+        }
+    }
+
+    #[test]
+    fn json_escapes_html() {
+        assert_eq!(json(&serde_json::json!({"a": "<b>&"})), r#"{"a":"\u003cb\u003e\u0026"}"#);
+    }
+}
