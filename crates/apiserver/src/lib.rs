@@ -2,3 +2,11 @@
 //! It names no kind: what differs between kinds is in the resource table (`steersman_registry`).
 
 pub mod request;
+
+pub mod authentication;
+pub mod authorization;
+pub mod tokens;
+
+#[cfg(test)]
+mod fake;
+mod view;

@@ -1,6 +1,7 @@
 //! A cluster's whole key material in one directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ pub struct ClusterPki {
     dir: PathBuf,
     ca: Authority,
     front_proxy_ca: Authority,
-    service_account_key: SigningKey,
+    service_account_key: Arc<SigningKey>,
 }
 
 impl ClusterPki {
@@ -24,7 +25,7 @@ impl ClusterPki {
             dir: dir.to_owned(),
             ca: Authority::load_or_create(dir, "ca", "kubernetes", now)?,
             front_proxy_ca: Authority::load_or_create(dir, "front-proxy-ca", "front-proxy-ca", now)?,
-            service_account_key: SigningKey::load_or_create(dir, "sa")?,
+            service_account_key: Arc::new(SigningKey::load_or_create(dir, "sa")?),
         })
     }
 
@@ -39,7 +40,7 @@ impl ClusterPki {
     }
 
     /// Signs service account tokens.
-    pub fn service_account_key(&self) -> &SigningKey {
+    pub fn service_account_key(&self) -> &Arc<SigningKey> {
         &self.service_account_key
     }
 
