@@ -2,6 +2,7 @@
 //! OpenAPI). No rules: defaulting and validation are in `registry`.
 
 pub mod catalog;
+pub mod decode;
 mod schema;
 
 pub use catalog::{Catalog, catalog};

@@ -304,8 +304,12 @@ impl Catalog {
 
     /// The field of this JSON name. Case matters.
     pub fn field(&self, id: TypeId, name: &str) -> Option<&Field> {
-        let fields = self.fields(id);
-        fields.binary_search_by(|f| f.name.cmp(name)).ok().map(|at| &fields[at])
+        self.field_index(id, name).map(|at| &self.fields(id)[at])
+    }
+
+    /// The place of a field in [`Self::fields`].
+    pub fn field_index(&self, id: TypeId, name: &str) -> Option<usize> {
+        self.fields(id).binary_search_by(|f| f.name.cmp(name)).ok()
     }
 
     /// What a list or map holds.

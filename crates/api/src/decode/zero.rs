@@ -1,0 +1,77 @@
+//! What Go cannot tell from nothing, and what it writes though it is nothing.
+
+use serde_json::Map;
+use steersman_apimachinery::Tree;
+
+use crate::catalog::{Field, Scalar, Shape, TypeId, ValueType, catalog};
+
+/// Whether Go leaves a field with this value out: it cannot tell it from a field that was not given.
+pub(crate) fn is_zero(field: &Field, value: &Tree) -> bool {
+    if field.is_pointer() || !field.omits_empty() {
+        return false;
+    }
+    match value {
+        Tree::Null => true,
+        Tree::Bool(b) => !b && is_scalar(field),
+        Tree::Number(n) => n.as_f64() == Some(0.0) && is_scalar(field),
+        Tree::String(s) => s.is_empty() && is_scalar(field),
+        Tree::Array(items) => items.is_empty() && is_container(field),
+        Tree::Object(map) => map.is_empty() && is_container(field),
+    }
+}
+
+fn is_scalar(field: &Field) -> bool {
+    matches!(field.value, ValueType::Scalar(_))
+}
+
+fn is_container(field: &Field) -> bool {
+    matches!(field.value, ValueType::List(_) | ValueType::WrappedList(_) | ValueType::Map(_))
+}
+
+/// Adds what Go always writes of a struct: structs that are no pointers, and scalars without `omitempty`. Lists and
+/// maps without `omitempty` stay absent where Go writes `null`.
+pub(crate) fn fill(id: TypeId, object: &mut Map<String, Tree>) {
+    for field in catalog().fields(id).iter().filter(|f| !f.is_pointer() && !f.omits_zero()) {
+        if object.contains_key(field.name) {
+            continue;
+        }
+        if let Some(zero) = always_written(field) {
+            object.insert(field.name.to_owned(), zero);
+        }
+    }
+}
+
+fn always_written(field: &Field) -> Option<Tree> {
+    match field.value {
+        ValueType::Ref(id) => match catalog().get(id).shape {
+            Shape::Struct | Shape::Quantity => zero_of(field.value),
+            _ => None,
+        },
+        ValueType::Scalar(Scalar::Bytes | Scalar::Any) => None,
+        ValueType::Scalar(_) if !field.omits_empty() => zero_of(field.value),
+        _ => None,
+    }
+}
+
+/// The value that Go has for a `null` in a list or a map; `None` if it has none.
+pub(super) fn zero_of(value: ValueType) -> Option<Tree> {
+    match value {
+        ValueType::Scalar(Scalar::String | Scalar::Bytes) => Some(String::new().into()),
+        ValueType::Scalar(Scalar::Bool) => Some(false.into()),
+        ValueType::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) => Some(0.into()),
+        ValueType::Scalar(Scalar::Any)
+        | ValueType::List(_)
+        | ValueType::WrappedList(_)
+        | ValueType::Map(_) => None,
+        ValueType::Ref(id) => match catalog().get(id).shape {
+            Shape::Struct => {
+                let mut object = Map::new();
+                fill(id, &mut object);
+                Some(object.into())
+            }
+            Shape::Quantity => Some("0".into()),
+            Shape::IntOrString => Some(0.into()),
+            _ => None,
+        },
+    }
+}
