@@ -13,6 +13,7 @@ mod rbac;
 mod review;
 
 mod print;
+mod rules;
 mod tree;
 
 pub use print::human_duration;

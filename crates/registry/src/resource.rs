@@ -1,5 +1,7 @@
 //! The resource table's row: everything the generic server needs to know to serve a resource.
 
+use std::fmt;
+
 use steersman_apimachinery::Tree;
 
 use crate::Strategy;
@@ -97,6 +99,13 @@ pub struct Resource {
     /// as core ones). `None` if they are stored as they are. Strategy, columns and selectable fields see objects in
     /// the row's own form.
     pub conversion: Option<Conversion>,
+}
+
+impl fmt::Debug for Resource {
+    /// The resource's name: `deployments.apps/v1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}/{}", self.plural, self.group, self.version)
+    }
 }
 
 /// How a resource that shares the storage of another one reads and writes it. Both set `apiVersion`.

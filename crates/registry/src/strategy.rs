@@ -3,6 +3,9 @@
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::ErrorList;
 
+use crate::rules;
+use crate::tree::Read;
+
 /// What a rule may know beside the object.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -58,8 +61,13 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
-    /// Marks an object whose `deletionTimestamp` has just been set (a namespace becomes `Terminating`).
-    fn mark_deleted(&self, _tree: &mut Tree) {}
+    /// Marks an object whose `deletionTimestamp` has just been set: a kind that counts generations counts this as a
+    /// change, and a namespace becomes `Terminating`.
+    fn mark_deleted(&self, tree: &mut Tree) {
+        if let Some(generation) = tree.int("metadata.generation").filter(|generation| *generation > 0) {
+            rules::set_generation(tree, generation + 1);
+        }
+    }
 
     /// Whether something beside `metadata.finalizers` keeps a deleted object (a namespace's `spec.finalizers`).
     fn holds_deletion(&self, _tree: &Tree) -> bool {

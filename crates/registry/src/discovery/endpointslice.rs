@@ -4,8 +4,9 @@ use steersman_apimachinery::Tree;
 
 use crate::print::{self, first_of};
 use crate::resource::Resource;
-use crate::tree::Read;
-use crate::{Column, Strategy, table};
+use crate::rules::{count_generation, differs, set_generation};
+use crate::tree::{Read, Write};
+use crate::{Column, Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     group: "discovery.k8s.io",
@@ -46,7 +47,23 @@ fn addresses(slice: &Tree) -> Vec<String> {
 
 struct EndpointSlice;
 
-impl Strategy for EndpointSlice {}
+impl Strategy for EndpointSlice {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        for port in tree.items_mut("ports") {
+            port.default_value("name", "");
+            port.default_text("protocol", "TCP");
+        }
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        set_generation(tree, 1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, _context: &Context) {
+        let changed = ["addressType", "endpoints", "ports"].iter().any(|field| differs(new, old, field));
+        count_generation(new, old, changed);
+    }
+}
 
 #[cfg(test)]
 mod tests {

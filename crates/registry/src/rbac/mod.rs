@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::names::path_segment_problems;
 
 use crate::print::{AGE, CREATED_AT, NAME, text};
 use crate::resource::{Resource, Scope};
-use crate::tree::Read;
+use crate::tree::{Read, Write};
 use crate::{Column, Strategy, table};
 
 const GROUP: Resource = Resource { group: "rbac.authorization.k8s.io", ..table::BASE };
@@ -82,13 +83,33 @@ struct Role {
     cluster: bool,
 }
 
-impl Strategy for Role {}
+impl Strategy for Role {
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        path_segment_problems(name, prefix)
+    }
+}
 
 struct RoleBinding {
     cluster: bool,
 }
 
-impl Strategy for RoleBinding {}
+impl Strategy for RoleBinding {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        if let Some(role) = tree.part_mut("roleRef") {
+            role.default_text("apiGroup", GROUP.group);
+        }
+        for subject in tree.items_mut("subjects") {
+            // A service account is of the core group, whose name is empty.
+            if matches!(subject.text("kind"), "User" | "Group") {
+                subject.default_text("apiGroup", GROUP.group);
+            }
+        }
+    }
+
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        path_segment_problems(name, prefix)
+    }
+}
 
 #[cfg(test)]
 mod tests {

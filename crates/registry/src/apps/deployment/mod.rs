@@ -1,9 +1,15 @@
 //! Deployments.
 
+mod defaults;
+
+use serde_json::json;
+use steersman_apimachinery::Tree;
+
 use crate::print::{self, integer_of};
 use crate::resource::{Resource, Verb};
-use crate::tree::Read;
-use crate::{Column, Strategy, table};
+use crate::rules::{count_generation, differs, keep_metadata, keep_spec, set_generation};
+use crate::tree::{Read, Write};
+use crate::{Column, Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     group: "apps",
@@ -42,7 +48,28 @@ const COLUMNS: &[Column] = &[
 
 struct Deployment;
 
-impl Strategy for Deployment {}
+impl Strategy for Deployment {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        defaults::deployment(tree);
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        tree.set("status", json!({}));
+        set_generation(tree, 1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
+        if context.subresource == Some("status") {
+            keep_spec(new, old);
+            keep_metadata(new, old, "labels");
+            return;
+        }
+        new.copy(old, "status");
+        // The controller copies annotations to replica sets, so they count.
+        let changed = differs(new, old, "spec") || differs(new, old, "metadata.annotations");
+        count_generation(new, old, changed);
+    }
+}
 
 #[cfg(test)]
 mod tests {

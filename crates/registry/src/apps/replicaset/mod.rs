@@ -1,9 +1,14 @@
 //! Replica sets.
 
+use serde_json::json;
+use steersman_apimachinery::Tree;
+
+use crate::core::podspec::defaults::template;
 use crate::print::{self, integer_of};
 use crate::resource::{Resource, Verb};
-use crate::tree::Read;
-use crate::{Column, Strategy, table};
+use crate::rules::{count_generation, differs, keep_spec, set_generation};
+use crate::tree::{Read, Write};
+use crate::{Column, Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     group: "apps",
@@ -40,7 +45,28 @@ const COLUMNS: &[Column] = &[
 
 struct ReplicaSet;
 
-impl Strategy for ReplicaSet {}
+impl Strategy for ReplicaSet {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        template(tree);
+        if let Some(spec) = tree.object_mut("spec") {
+            spec.default_value("replicas", 1);
+        }
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        tree.set("status", json!({"replicas": 0}));
+        set_generation(tree, 1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
+        if context.subresource == Some("status") {
+            return keep_spec(new, old);
+        }
+        new.copy(old, "status");
+        let changed = differs(new, old, "spec");
+        count_generation(new, old, changed);
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@ use steersman_apimachinery::Tree;
 
 use crate::print::{self, first_of};
 use crate::resource::Resource;
-use crate::tree::Read;
+use crate::tree::{Read, Write};
 use crate::{Column, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
@@ -50,7 +50,15 @@ fn join_host_port(host: &str, port: i64) -> String {
 
 struct Endpoints;
 
-impl Strategy for Endpoints {}
+impl Strategy for Endpoints {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        for subset in tree.items_mut("subsets") {
+            for port in subset.items_mut("ports") {
+                port.default_text("protocol", "TCP");
+            }
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

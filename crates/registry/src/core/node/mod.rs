@@ -2,9 +2,12 @@
 
 mod columns;
 
+use steersman_apimachinery::Tree;
+
 use crate::resource::{Resource, Scope, Verb};
-use crate::tree::Read;
-use crate::{Strategy, table};
+use crate::rules::count_generation;
+use crate::tree::{Read, Write};
+use crate::{Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Node",
@@ -26,4 +29,37 @@ pub(crate) const RESOURCE: Resource = Resource {
 
 struct Node;
 
-impl Strategy for Node {}
+impl Strategy for Node {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        if let Some(spec) = tree.object_mut("spec") {
+            first_range(spec);
+        }
+        if let Some(status) = tree.part_mut("status")
+            && status.has("capacity")
+        {
+            let capacity = status.at("capacity").clone();
+            status.default_value("allocatable", capacity);
+        }
+    }
+
+    // A new node keeps its status: the kubelet registers itself with it.
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
+        let kept = if context.subresource == Some("status") { "spec" } else { "status" };
+        new.copy(old, kept);
+        count_generation(new, old, false);
+    }
+}
+
+/// `podCIDR` is the first of `podCIDRs`; each completes the other.
+fn first_range(spec: &mut Tree) {
+    let first = spec.texts("podCIDRs").first().map(|&first| first.to_owned());
+    match (spec.text("podCIDR"), first) {
+        ("", Some(first)) => spec.set("podCIDR", first),
+        (range, None) if !range.is_empty() => {
+            let ranges = vec![range.to_owned()];
+            spec.set("podCIDRs", ranges);
+        }
+        _ => {}
+    }
+}

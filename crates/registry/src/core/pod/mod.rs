@@ -1,12 +1,15 @@
 //! Pods.
 
 mod columns;
+mod defaults;
+mod prepare;
+mod qos;
 
 use steersman_apimachinery::Tree;
 
 use crate::resource::{Resource, Subresource, Verb};
 use crate::tree::Read;
-use crate::{Strategy, table};
+use crate::{Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Pod",
@@ -52,4 +55,20 @@ const SELECTABLE_FIELDS: &[(&str, fn(&Tree) -> String)] = &[
 
 struct Pod;
 
-impl Strategy for Pod {}
+impl Strategy for Pod {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        defaults::pod(tree);
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        prepare::create(tree);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
+        prepare::update(new, old, context.subresource);
+    }
+
+    fn grace_period_seconds(&self, object: &Tree, asked: Option<i64>) -> Option<i64> {
+        Some(prepare::grace_period_seconds(object, asked))
+    }
+}

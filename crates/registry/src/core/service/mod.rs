@@ -1,10 +1,16 @@
 //! Services.
 
 mod columns;
+mod defaults;
+mod prepare;
+mod spec;
+
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::names::dns1035_label_problems;
 
 use crate::resource::{Resource, Verb};
 use crate::tree::Read;
-use crate::{Strategy, table};
+use crate::{Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Service",
@@ -29,4 +35,20 @@ pub(crate) const RESOURCE: Resource = Resource {
 
 struct Service;
 
-impl Strategy for Service {}
+impl Strategy for Service {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        defaults::service(tree);
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        prepare::create(tree);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
+        prepare::update(new, old, context.subresource);
+    }
+
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        dns1035_label_problems(name, prefix)
+    }
+}

@@ -1,7 +1,11 @@
 //! Service accounts.
 
+use serde_json::json;
+use steersman_apimachinery::Tree;
+
 use crate::resource::{Resource, Verb};
-use crate::{Strategy, table};
+use crate::tree::{Read, Write};
+use crate::{Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "ServiceAccount",
@@ -17,4 +21,19 @@ pub(crate) const RESOURCE: Resource = Resource {
 
 struct ServiceAccount;
 
-impl Strategy for ServiceAccount {}
+impl Strategy for ServiceAccount {
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        keep_only_names(tree);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, _old: &Tree, _context: &Context) {
+        keep_only_names(new);
+    }
+}
+
+/// A secret is named and nothing else: the account's namespace is the secret's.
+fn keep_only_names(tree: &mut Tree) {
+    for reference in tree.items_mut("secrets") {
+        *reference = json!({"name": reference.text("name")});
+    }
+}

@@ -1,0 +1,3 @@
+//! What pods and the pod templates of every workload share.
+
+pub(crate) mod defaults;

@@ -1,0 +1,194 @@
+//! One object of each kind that uses as many of its fields as it can.
+
+use serde_json::{Value, json};
+
+/// The sample of a kind.
+pub fn of(kind: &str, group: &str) -> Value {
+    let mut object = match (kind, group) {
+        ("Pod", _) => json!({"spec": pod_spec(), "status": {"phase": "Running", "podIP": "10.0.0.3"}}),
+        ("Deployment" | "ReplicaSet", _) => workload(kind),
+        ("Service", _) => service(),
+        ("Node", _) => node(),
+        ("Event", "") => json!({
+            "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default", "fieldPath": "spec.containers{a}"},
+            "reason": "Started", "message": "Started container", "type": "Normal", "count": 2,
+            "source": {"component": "kubelet", "host": "n1"},
+            "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:01:00Z",
+        }),
+        ("Event", _) => json!({
+            "regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "Scheduled",
+            "note": "assigned", "type": "Normal", "action": "Binding", "eventTime": "2026-01-01T00:00:00.000000Z",
+            "reportingController": "default-scheduler", "reportingInstance": "default-scheduler-n1",
+        }),
+        ("ConfigMap", _) => json!({"data": {"a.conf": "x"}, "binaryData": {"b": "AAE="}}),
+        ("Secret", _) => json!({"type": "Opaque", "data": {"a": "eA=="}, "stringData": {"b": "y"}}),
+        ("ServiceAccount", _) => json!({"secrets": [{"name": "s"}], "imagePullSecrets": [{"name": "pull"}]}),
+        ("Lease", _) => json!({"spec": {
+            "holderIdentity": "n1", "leaseDurationSeconds": 40, "leaseTransitions": 1,
+            "acquireTime": "2026-01-01T00:00:00.000000Z", "renewTime": "2026-01-01T00:00:00.000000Z",
+        }}),
+        ("Endpoints", _) => json!({"subsets": [{
+            "addresses": [{"ip": "10.0.0.1", "nodeName": "n1", "targetRef": {"kind": "Pod", "name": "p"}}],
+            "notReadyAddresses": [{"ip": "10.0.0.2", "hostname": "web-1"}],
+            "ports": [{"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}],
+        }]}),
+        ("EndpointSlice", _) => json!({
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "nodeName": "n1", "zone": "z",
+                "hostname": "web-1", "hints": {"forZones": [{"name": "z"}]}}],
+            "ports": [{"name": "http", "port": 80, "appProtocol": "http"}],
+        }),
+        ("Role" | "ClusterRole", _) => json!({"rules": [
+            {"apiGroups": ["", "apps"], "resources": ["pods", "deployments/scale"], "verbs": ["get", "list"],
+                "resourceNames": ["a"]},
+        ]}),
+        ("RoleBinding" | "ClusterRoleBinding", _) => json!({
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": [{"kind": "User", "name": "jane"}, {"kind": "Group", "name": "ops"},
+                {"kind": "ServiceAccount", "name": "builder", "namespace": "default"}],
+        }),
+        ("Binding", _) => json!({"target": {"kind": "Node", "name": "n1"}}),
+        _ => json!({}),
+    };
+    object["metadata"] = json!({
+        "name": "sample", "namespace": "default", "uid": "6f1d", "resourceVersion": "5",
+        "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "sample"},
+    });
+    object
+}
+
+fn workload(kind: &str) -> Value {
+    let mut template = pod_spec();
+    for field in ["nodeName", "schedulingGates", "ephemeralContainers", "activeDeadlineSeconds"] {
+        template.as_object_mut().expect("a map").remove(field);
+    }
+    let mut object = json!({
+        "spec": {
+            "replicas": 3, "minReadySeconds": 5,
+            "selector": {"matchLabels": {"app": "sample"},
+                "matchExpressions": [{"key": "tier", "operator": "NotIn", "values": ["db"]}]},
+            "template": {"metadata": {"labels": {"app": "sample"}}, "spec": template},
+        },
+        "status": {"replicas": 2},
+    });
+    if kind == "Deployment" {
+        object["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}});
+        object["spec"]["revisionHistoryLimit"] = json!(4);
+    }
+    object
+}
+
+fn service() -> Value {
+    json!({
+        "spec": {
+            "type": "NodePort", "clusterIP": "10.96.0.7", "selector": {"app": "sample"},
+            "sessionAffinity": "ClientIP", "externalIPs": ["192.0.2.1"],
+            "ports": [{"name": "http", "port": 80, "nodePort": 30080, "targetPort": "web"},
+                {"name": "dns", "port": 53, "protocol": "UDP", "appProtocol": "example.com/dns"}],
+        },
+        "status": {"loadBalancer": {}},
+    })
+}
+
+fn node() -> Value {
+    json!({
+        "spec": {"podCIDR": "10.42.0.0/24", "providerID": "steersman://n1",
+            "taints": [{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]},
+        "status": {
+            "capacity": {"cpu": "2", "memory": "4Gi", "pods": "110"},
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "addresses": [{"type": "InternalIP", "address": "192.0.2.7"}],
+            "nodeInfo": {"kubeletVersion": "v1.37.0"},
+        },
+    })
+}
+
+fn pod_spec() -> Value {
+    json!({
+        "nodeName": "n1", "hostname": "web", "subdomain": "sub", "terminationGracePeriodSeconds": 20,
+        "activeDeadlineSeconds": 600, "serviceAccountName": "builder", "priority": 0,
+        "nodeSelector": {"disk": "ssd"},
+        "affinity": affinity(),
+        "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "x", "effect": "NoSchedule"},
+            {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute",
+                "tolerationSeconds": 300}],
+        "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "sample"}}}],
+        "hostAliases": [{"ip": "10.0.0.9", "hostnames": ["db.local"]}],
+        "dnsConfig": {"nameservers": ["10.96.0.10"], "searches": ["example.com"], "options": [{"name": "ndots"}]},
+        "imagePullSecrets": [{"name": "pull"}],
+        "readinessGates": [{"conditionType": "example.com/ready"}],
+        "securityContext": {"runAsUser": 1000, "fsGroup": 2000, "supplementalGroups": [1, 2],
+            "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+            "seccompProfile": {"type": "RuntimeDefault"}},
+        "initContainers": [
+            {"name": "setup", "image": "busybox:1", "command": ["true"]},
+            {"name": "proxy", "image": "envoy:1", "restartPolicy": "Always",
+                "startupProbe": {"tcpSocket": {"port": 9000}}},
+        ],
+        "containers": [container(), {"name": "second", "image": "registry.local:5000/app@sha256:ab"}],
+        "ephemeralContainers": [{"name": "debug", "image": "busybox", "targetContainerName": "main"}],
+        "volumes": volumes(),
+    })
+}
+
+fn container() -> Value {
+    json!({
+        "name": "main", "image": "nginx", "args": ["-c", "$(HOME)"], "workingDir": "/srv",
+        "ports": [{"name": "web", "containerPort": 8080}, {"containerPort": 53, "protocol": "UDP", "hostPort": 53}],
+        "env": [
+            {"name": "HOME", "value": "/srv"},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "containerName": "main"}}},
+            {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "password"}}},
+            {"name": "MODE", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "mode", "optional": true}}},
+        ],
+        "envFrom": [{"prefix": "C_", "configMapRef": {"name": "c"}}, {"secretRef": {"name": "s"}}],
+        "resources": {"limits": {"cpu": "500m", "memory": "128Mi"}, "requests": {"cpu": "100m"}},
+        "volumeMounts": [{"name": "conf", "mountPath": "/etc/conf", "readOnly": true},
+            {"name": "tmp", "mountPath": "/tmp", "subPath": "a"}],
+        "livenessProbe": {"httpGet": {"path": "/live", "port": "web", "httpHeaders": [{"name": "X-A", "value": "b"}]},
+            "initialDelaySeconds": 3},
+        "readinessProbe": {"exec": {"command": ["true"]}, "periodSeconds": 5},
+        "startupProbe": {"grpc": {"port": 8080}},
+        "lifecycle": {"postStart": {"exec": {"command": ["true"]}},
+            "preStop": {"httpGet": {"path": "/stop", "port": 8080}}},
+        "securityContext": {"runAsNonRoot": true, "allowPrivilegeEscalation": false,
+            "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]}},
+    })
+}
+
+fn volumes() -> Value {
+    json!([
+        {"name": "conf", "configMap": {"name": "c", "items": [{"key": "a", "path": "b/c", "mode": 256}]}},
+        {"name": "secret", "secret": {"secretName": "s", "optional": true}},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+        {"name": "host", "hostPath": {"path": "/var/lib/x", "type": "DirectoryOrCreate"}},
+        {"name": "info", "downwardAPI": {"items": [
+            {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+            {"path": "cpu", "resourceFieldRef": {"containerName": "main", "resource": "limits.cpu", "divisor": "1m"}}]}},
+        {"name": "all", "projected": {"sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}}]}},
+        {"name": "claim", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "plain"},
+    ])
+}
+
+fn affinity() -> Value {
+    let term =
+        json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "sample"}}});
+    json!({
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]},
+                    {"key": "cores", "operator": "Gt", "values": ["4"]}],
+                 "matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": ["n9"]}]}]},
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 5, "preference": {"matchExpressions": [{"key": "new", "operator": "Exists"}]}}],
+        },
+        "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": term}]},
+        "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]},
+    })
+}
