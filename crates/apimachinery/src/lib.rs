@@ -8,6 +8,7 @@ pub mod intstr;
 pub mod labels;
 pub mod meta;
 pub mod names;
+pub mod patch;
 pub mod quantity;
 pub mod quote;
 pub mod schema;

@@ -51,6 +51,37 @@ pub fn json(value: &Value) -> String {
         .replace('\u{2029}', "\\u2029")
 }
 
+/// `value` as Go's `%v` prints a decoded JSON value: `map[a:1 b:[x y]]`, `<nil>`.
+pub fn go_value(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_value).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}:{}", go_value(value))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+    }
+}
+
+/// The Go type that a decoded JSON value has.
+pub fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "%!s(<nil>)",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +103,12 @@ mod tests {
     #[test]
     fn json_escapes_html() {
         assert_eq!(json(&serde_json::json!({"a": "<b>&"})), r#"{"a":"\u003cb\u003e\u0026"}"#);
+    }
+
+    #[test]
+    fn values_are_printed_as_go_prints_them() {
+        let value = serde_json::json!({"b": [1, "x", null], "a": {"c": true}});
+        assert_eq!(go_value(&value), "map[a:map[c:true] b:[1 x <nil>]]");
+        assert_eq!(go_type(&value), "map[string]interface {}");
     }
 }

@@ -13,7 +13,7 @@ use crate::quote::quote;
 pub struct ApiError {
     /// HTTP status code.
     pub code: u16,
-    /// `NotFound`, `AlreadyExists`, `Conflict`, `Invalid`, ….
+    /// `NotFound`, `AlreadyExists`, `Conflict`, `Invalid`, …; empty if upstream knows none for it.
     pub reason: &'static str,
     /// One sentence for people.
     pub message: String,
@@ -246,8 +246,11 @@ impl ApiError {
     pub fn to_status(&self) -> serde_json::Value {
         let mut status = serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if let Some(details) = &self.details {
             status["details"] = serde_json::json!(details);
         }

@@ -111,8 +111,8 @@ fn new_metadata_is_validated() {
         ),
         (json!({"labels": {"a": "b c"}}), "metadata.labels: Invalid value: \"b c\": a valid label must be"),
         (
-            json!({"annotations": {"/": "x"}}),
-            "metadata.annotations: Invalid value: \"/\": prefix part must be",
+            json!({"annotations": {"/x": "x"}}),
+            "metadata.annotations: Invalid value: \"/x\": prefix part must be",
         ),
         (
             json!({"annotations": {"a": "x".repeat(262144)}}),
