@@ -7,6 +7,8 @@
 mod contract;
 mod memory;
 mod retention;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod transition;
 mod view;
 
