@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod decode;
 mod schema;
+pub mod yaml;
 
 pub use catalog::{Catalog, catalog};
 pub use schema::{schema_of, schema_of_type};
