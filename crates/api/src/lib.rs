@@ -3,6 +3,9 @@
 
 pub mod catalog;
 pub mod decode;
+#[cfg(test)]
+mod generate;
+pub mod protobuf;
 mod schema;
 pub mod yaml;
 

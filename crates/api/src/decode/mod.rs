@@ -2,7 +2,8 @@
 //! on the first wrong type in Go's words.
 //!
 //! The tree that comes out is what upstream would serve back. Going through Go structs, a client's object loses what
-//! Go cannot tell from nothing (`null`, and zero values of `omitempty` fields that are no pointers), and gains what Go
+//! Go or protobuf cannot tell from nothing (`null`, empty lists and maps, zero values of `omitempty` fields that are no
+//! pointers), and gains what Go
 //! always writes (structs that are no pointers, `resources: {}`; scalars without `omitempty`, `restartCount: 0`).
 //! Quantities and times come out canonical. Unknown fields are pruned and reported: whether they are ignored, warned
 //! about or refused is the caller's choice.
@@ -22,8 +23,10 @@ use steersman_apimachinery::Tree;
 use crate::catalog::{TypeId, ValueType};
 
 pub use error::{DecodeError, StrictProblem, cannot_be_handled, strict_decoding_error};
+pub(crate) use scalars::canonical_quantity;
 use seed::ValueSeed;
 use state::{Place, State};
+pub(crate) use zero::{fill, is_zero, zero_of};
 
 /// A decoded object.
 #[derive(Clone, Debug, Default, PartialEq)]

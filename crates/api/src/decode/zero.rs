@@ -5,16 +5,19 @@ use steersman_apimachinery::Tree;
 
 use crate::catalog::{Field, Scalar, Shape, TypeId, ValueType, catalog};
 
-/// Whether Go leaves a field with this value out: it cannot tell it from a field that was not given.
+/// Whether a field with this value is left out. For scalars: if Go's JSON leaves them out. Empty lists and maps always:
+/// protobuf, upstream's storage format, cannot tell them from none. And the number zero where a string may stand, too:
+/// defaulting and validation take it for none (`targetPort: 0`).
 pub(crate) fn is_zero(field: &Field, value: &Tree) -> bool {
-    if field.is_pointer() || !field.omits_empty() {
+    if field.is_pointer() {
         return false;
     }
+    let omits = field.omits_empty() && is_scalar(field);
     match value {
-        Tree::Null => true,
-        Tree::Bool(b) => !b && is_scalar(field),
-        Tree::Number(n) => n.as_f64() == Some(0.0) && is_scalar(field),
-        Tree::String(s) => s.is_empty() && is_scalar(field),
+        Tree::Null => field.omits_empty(),
+        Tree::Bool(b) => !b && omits,
+        Tree::Number(n) => n.as_f64() == Some(0.0) && (omits || is_int_or_string(field)),
+        Tree::String(s) => s.is_empty() && omits,
         Tree::Array(items) => items.is_empty() && is_container(field),
         Tree::Object(map) => map.is_empty() && is_container(field),
     }
@@ -24,12 +27,16 @@ fn is_scalar(field: &Field) -> bool {
     matches!(field.value, ValueType::Scalar(_))
 }
 
+fn is_int_or_string(field: &Field) -> bool {
+    matches!(field.value, ValueType::Ref(id) if catalog().get(id).shape == Shape::IntOrString)
+}
+
 fn is_container(field: &Field) -> bool {
     matches!(field.value, ValueType::List(_) | ValueType::WrappedList(_) | ValueType::Map(_))
 }
 
-/// Adds what Go always writes of a struct: structs that are no pointers, and scalars without `omitempty`. Lists and
-/// maps without `omitempty` stay absent where Go writes `null`.
+/// Adds what Go always writes of a struct: structs that are no pointers, and scalars without `omitempty`. Lists
+/// and maps without `omitempty` stay absent where Go writes `null`.
 pub(crate) fn fill(id: TypeId, object: &mut Map<String, Tree>) {
     for field in catalog().fields(id).iter().filter(|f| !f.is_pointer() && !f.omits_zero()) {
         if object.contains_key(field.name) {
@@ -54,7 +61,7 @@ fn always_written(field: &Field) -> Option<Tree> {
 }
 
 /// The value that Go has for a `null` in a list or a map; `None` if it has none.
-pub(super) fn zero_of(value: ValueType) -> Option<Tree> {
+pub(crate) fn zero_of(value: ValueType) -> Option<Tree> {
     match value {
         ValueType::Scalar(Scalar::String | Scalar::Bytes) => Some(String::new().into()),
         ValueType::Scalar(Scalar::Bool) => Some(false.into()),
