@@ -238,8 +238,8 @@ fn make_writable(
     let file = disk.open(&name).map_err(failed(disk, "open", &name))?;
     match end {
         End::Clean(end) => {
-            // What an ended process wrote and did not sync becomes durable before anything is built on it.
-            file.sync().map_err(failed(disk, "sync", &name))?;
+            // What an ended process made and did not sync becomes durable before anything is built on it.
+            file.sync().and_then(|()| disk.sync_names()).map_err(failed(disk, "sync", &name))?;
             let capacity = file.size().map_err(failed(disk, "open", &name))?;
             sealed.pop_back();
             Ok((sealed, Active { id: last.id, file, end, synced: end, capacity }))
