@@ -5,9 +5,15 @@ mod text;
 
 pub mod actions;
 pub mod backoff;
+pub mod cgroups;
+pub mod cri_config;
+pub mod dns;
+pub mod env;
+pub mod hosts;
 pub mod pod;
 pub mod probe;
 pub mod quantity;
+pub mod resources;
 pub mod status;
 pub mod view;
 
