@@ -60,6 +60,9 @@ pub struct Attributes {
     pub name: String,
     /// The URL path.
     pub path: String,
+    /// The `fieldSelector` of a `list`, `watch` or `deletecollection` as it was sent; empty if none. A node may list
+    /// the pods that are its own, and only a selector says so.
+    pub field_selector: String,
 }
 
 /// What an [`Authorizer`] says.

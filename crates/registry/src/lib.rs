@@ -17,6 +17,7 @@ mod rules;
 mod tree;
 
 pub use print::human_duration;
+pub use rbac::aggregated_rules;
 pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, Subresource, Verb};
 pub use strategy::{Context, Strategy};
 pub use table::resources;

@@ -1,5 +1,9 @@
 //! The group `rbac.authorization.k8s.io`: roles and bindings, each of a namespace or of the cluster.
 
+mod aggregation;
+
+pub use aggregation::aggregated_rules;
+
 use serde_json::Value;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::names::path_segment_problems;
