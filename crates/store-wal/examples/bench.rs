@@ -1,4 +1,4 @@
-//! Measures the embedded store: `cargo run --release --example bench -- DIR [SECONDS]`.
+//! Measures the embedded store: `cargo run --release --example bench -- DIR [SECONDS [KEYS]]`.
 //!
 //! Durable writes of 1 KiB at 1, 64 and 500 clients, overwriting a fixed set of keys so that the cleaner works too;
 //! then what a start costs with what is there. Times depend on the disk: compare with another store on the same one.
@@ -10,7 +10,6 @@ use bytes::Bytes;
 use steersman_store::{Change, Expect, Key, Store};
 use steersman_store_wal::{WalOptions, WalStore};
 
-const KEYS: usize = 50_000;
 const VALUE_BYTES: usize = 1024;
 
 #[tokio::main]
@@ -19,9 +18,11 @@ async fn main() {
     let dir = arguments.next().expect("the directory is the first argument");
     let seconds =
         arguments.next().map_or(3, |text| text.parse().expect("the second argument is a number of seconds"));
+    let keys =
+        arguments.next().map_or(50_000, |text| text.parse().expect("the third argument is a number of keys"));
     let store = Arc::new(WalStore::open(&dir, WalOptions::default()).expect("the store opens"));
     for clients in [1, 64, 500] {
-        write(&store, clients, Duration::from_secs(seconds)).await;
+        write(&store, clients, keys, Duration::from_secs(seconds)).await;
     }
     let metrics = store.metrics();
     println!(
@@ -36,14 +37,20 @@ async fn main() {
     drop(store);
     let start = Instant::now();
     let store = WalStore::open(&dir, WalOptions::default()).expect("the store opens");
-    println!("opened {} MiB in {:?}", store.metrics().disk_bytes >> 20, start.elapsed());
+    let metrics = store.metrics();
+    println!(
+        "opened {} MiB, {} MiB of them live, in {:?}",
+        metrics.disk_bytes >> 20,
+        metrics.live_bytes >> 20,
+        start.elapsed()
+    );
 }
 
 /// Overwrites keys from many tasks for a while and prints what it took.
-async fn write(store: &Arc<WalStore>, clients: usize, time: Duration) {
+async fn write(store: &Arc<WalStore>, clients: usize, keys: usize, time: Duration) {
     let (start, cpu) = (Instant::now(), cpu_time());
-    let tasks =
-        (0..clients).map(|client| tokio::spawn(client_loop(store.clone(), client, clients, start + time)));
+    let tasks = (0..clients)
+        .map(|client| tokio::spawn(client_loop(store.clone(), (client, clients), keys, start + time)));
     let mut latencies = Vec::new();
     for task in futures::future::join_all(tasks).await {
         latencies.extend(task.expect("the client ends"));
@@ -62,12 +69,17 @@ async fn write(store: &Arc<WalStore>, clients: usize, time: Duration) {
     );
 }
 
-async fn client_loop(store: Arc<WalStore>, client: usize, clients: usize, until: Instant) -> Vec<Duration> {
+async fn client_loop(
+    store: Arc<WalStore>,
+    (client, clients): (usize, usize),
+    keys: usize,
+    until: Instant,
+) -> Vec<Duration> {
     let value = Bytes::from(vec![b'v'; VALUE_BYTES]);
     let mut latencies = Vec::new();
     let mut n = client;
     while Instant::now() < until {
-        let key = Key::new(format!("/registry/pods/default/{:06}", n % KEYS));
+        let key = Key::new(format!("/registry/pods/default/{:06}", n % keys));
         n += clients;
         let there = store.get(&key).await.expect("reads work");
         let expect = there.map_or(Expect::Absent, |there| Expect::ModRevision(there.mod_revision));
