@@ -56,6 +56,9 @@ async fn write(store: &Arc<WalStore>, clients: usize, keys: usize, time: Duratio
         latencies.extend(task.expect("the client ends"));
     }
     let (elapsed, cpu) = (start.elapsed(), cpu_time() - cpu);
+    if latencies.is_empty() {
+        return;
+    }
     latencies.sort_unstable();
     let at = |part: f64| latencies[((latencies.len() - 1) as f64 * part) as usize];
     println!(
