@@ -1,5 +1,12 @@
 //! The API server: HTTP, authentication, authorization, admission, and the generic path from a request to the store.
 //! It names no kind: what differs between kinds is in the resource table (`steersman_registry`).
+//!
+//! ```text
+//!  listen ─▶ chain (who asks, may they) ─▶ dispatch ─▶ verbs ─▶ storage ─▶ store
+//!                                             ├─▶ subresources (scale, binding, …)
+//!                                             ├─▶ connect (exec, logs, … on the kubelet)
+//!                                             └─▶ documents (discovery, health, OpenAPI)
+//! ```
 
 pub mod request;
 
@@ -7,6 +14,36 @@ pub mod authentication;
 pub mod authorization;
 pub mod tokens;
 
+mod call;
+mod chain;
+mod codec;
+mod config;
+mod creation;
+mod dispatch;
+mod documents;
+mod hooks;
+mod listen;
+mod managers;
+mod metrics;
+mod object;
+mod routes;
+mod selection;
+mod server;
+mod storage;
+mod subresources;
+mod verbs;
+mod views;
+mod wire;
+
+mod view;
+
 #[cfg(test)]
 mod fake;
-mod view;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Creation, HealthCheck, IssuerDocuments, StartError, Version};
+pub use hooks::{HookTable, Hooks, Outcome, Reservation};
+pub use listen::ServeError;
+pub use server::{ApiServer, Handler};
+pub use storage::Storage;

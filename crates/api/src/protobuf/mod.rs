@@ -9,7 +9,7 @@
 //! What comes out equals what [`crate::decode`] makes of the same object's JSON. Unknown fields are skipped.
 
 mod read;
-pub(crate) mod wire;
+mod wire;
 mod write;
 
 use steersman_apimachinery::Tree;

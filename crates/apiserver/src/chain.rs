@@ -1,0 +1,146 @@
+//! The request chain, in upstream's order: what is asked, who asks, as whom, may they, then the answer; around it an
+//! id, a time limit, and a net for panics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use http::header::WARNING;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request};
+use steersman_apimachinery::status::ApiError;
+
+use crate::authentication::impersonate;
+use crate::authorization::forbidden;
+use crate::dispatch;
+use crate::request::{Attributes, Decision, User};
+use crate::server::Inner;
+use crate::wire::body::{Body, Response};
+use crate::wire::info::RequestInfo;
+use crate::wire::negotiate::Wanted;
+use crate::wire::query::Query;
+use crate::wire::respond;
+use crate::wire::warning::Warnings;
+
+/// How long a request may take that is no watch, log or tunnel.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// A request on its way through the chain.
+pub struct Exchange {
+    /// What is asked.
+    pub info: RequestInfo,
+    /// The query.
+    pub query: Query,
+    /// What to tell the client beside the answer.
+    pub warnings: Warnings,
+    /// Method, headers and extensions.
+    pub parts: Parts,
+}
+
+/// Answers a request, whatever happens.
+pub async fn handle(server: Arc<Inner>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
+    let id = audit_id(&parts);
+    let mut exchange = Exchange { info, query, warnings: Warnings::default(), parts };
+    let started = Instant::now();
+
+    let mut response = guarded(&server, &mut exchange, body).await;
+
+    server.metrics.request(&exchange.info, response.status(), started.elapsed());
+    let headers = response.headers_mut();
+    headers.insert(AUDIT_ID, id);
+    for warning in exchange.warnings.headers() {
+        headers.append(WARNING, warning);
+    }
+    response
+}
+
+/// The client's id for the request, or a new one.
+fn audit_id(parts: &Parts) -> HeaderValue {
+    parts
+        .headers
+        .get(AUDIT_ID)
+        .cloned()
+        .unwrap_or_else(|| HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).expect("a UUID is ASCII"))
+}
+
+async fn guarded(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Response {
+    let limit = (!exchange.info.is_long_running()).then_some(REQUEST_TIMEOUT);
+    let errors = Wanted::negotiate(&exchange.parts.headers, &exchange.query, true)
+        .map_or(Wanted::JSON, |wanted| Wanted { pretty: false, ..wanted });
+    // A panic may leave half-made values of this request only: shared state is changed by single statements.
+    let work = AssertUnwindSafe(process(server, exchange, body)).catch_unwind();
+    let outcome = match limit {
+        Some(limit) => match tokio::time::timeout(limit, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Ok(Err(ApiError::timeout("request did not complete within the allotted timeout", 0))),
+        },
+        None => work.await,
+    };
+    match outcome {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => respond::failure(&error, &errors),
+        Err(panic) => {
+            let what = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("unknown");
+            tracing::error!(panic = what, path = exchange.info.path, "a request handler panicked");
+            let message = "This request caused apiserver to panic. Look in the logs for details.";
+            respond::failure(&ApiError::new(500, "InternalError", message), &errors)
+        }
+    }
+}
+
+async fn process(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Result<Response, ApiError> {
+    let user = identify(server, &mut exchange.parts).await?;
+    authorize(server, &attributes(&exchange.info, &exchange.query, &user))?;
+    dispatch::dispatch(server, exchange, &user, body).await
+}
+
+async fn identify(server: &Inner, parts: &mut Parts) -> Result<Arc<User>, ApiError> {
+    let user = match parts.extensions.get::<User>() {
+        Some(user) => user.clone(),
+        None => match server.authenticator.authenticate(parts).await {
+            Ok(Some(user)) => user,
+            Ok(None) => return Err(ApiError::unauthorized("Unauthorized")),
+            Err(why) => {
+                tracing::warn!(why, path = parts.uri.path(), "authentication failed");
+                return Err(ApiError::unauthorized("Unauthorized"));
+            }
+        },
+    };
+    let user = Arc::new(user);
+    let other = impersonate(&mut parts.headers, &user, &*server.authorizer)?;
+    Ok(other.map_or(user, Arc::new))
+}
+
+/// 403 unless it is allowed.
+pub fn authorize(server: &Inner, attributes: &Attributes) -> Result<(), ApiError> {
+    match server.authorizer.authorize(attributes) {
+        Decision::Allow { .. } => Ok(()),
+        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, &reason)),
+    }
+}
+
+/// The request as authorization sees it.
+pub fn attributes(info: &RequestInfo, query: &Query, user: &Arc<User>) -> Attributes {
+    Attributes {
+        user: user.clone(),
+        verb: info.verb.clone(),
+        group: info.group.clone(),
+        version: info.version.clone(),
+        resource: info.resource.clone(),
+        subresource: info.subresource.clone(),
+        namespace: info.namespace.clone(),
+        name: info.name.clone(),
+        path: info.path.clone(),
+        field_selector: query.get("fieldSelector").unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,103 @@
+//! What a server is made of.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use steersman_apimachinery::status::ApiError;
+use steersman_store::BoxFuture;
+
+use crate::request::{Admission, Authenticator, Authorizer, Creator};
+use crate::storage::Storage;
+
+/// Everything a server needs; see [`crate::ApiServer::new`].
+pub struct Config {
+    /// The resources and where their objects live.
+    pub storage: Arc<Storage>,
+    /// Finds out who asks.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Decides who may what.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// The admission plugins in the order in which they run.
+    pub admission: Vec<Box<dyn Admission>>,
+    /// Resources and subresources whose POST is acted on instead of stored.
+    pub creators: Vec<Creation>,
+    /// What `/version` says.
+    pub version: Version,
+    /// How the server shows itself to kubelets (client certificate, trusted CA); without it pods' logs, exec and
+    /// the like are refused.
+    pub kubelet_tls: Option<Arc<rustls::ClientConfig>>,
+    /// The address that the `kubernetes` service leads to.
+    pub advertise: SocketAddr,
+    /// The discovery documents of the service account token issuer, if there is one.
+    pub issuer: Option<IssuerDocuments>,
+    /// What must be well beside the server itself for `/readyz`, `/livez` and `/healthz`.
+    pub health: Vec<HealthCheck>,
+}
+
+/// One [`Creator`] with what it answers for.
+pub struct Creation {
+    /// API group; empty for core.
+    pub group: &'static str,
+    /// Plural resource.
+    pub resource: &'static str,
+    /// Subresource; empty for the resource itself.
+    pub subresource: &'static str,
+    /// Who answers.
+    pub creator: Arc<dyn Creator>,
+}
+
+/// What `/version` says (`version.Info` upstream).
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// `v1.37.0+steersman`.
+    pub git_version: String,
+    /// The commit it was built from; may be empty.
+    pub git_commit: String,
+    /// When it was built, RFC 3339; may be empty.
+    pub build_date: String,
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self {
+            git_version: "v1.37.0+steersman".to_owned(),
+            git_commit: String::new(),
+            build_date: "1970-01-01T00:00:00Z".to_owned(),
+        }
+    }
+}
+
+/// `/.well-known/openid-configuration` and `/openid/v1/jwks`, as bytes.
+#[derive(Clone, Debug)]
+pub struct IssuerDocuments {
+    /// The OpenID configuration.
+    pub configuration: bytes::Bytes,
+    /// The key set.
+    pub keys: bytes::Bytes,
+}
+
+/// One named check of the health endpoints.
+pub struct HealthCheck {
+    /// Path segment below `/readyz/`.
+    pub name: &'static str,
+    /// Whether it counts for `/livez` too, not only for `/readyz`.
+    pub liveness: bool,
+    /// Says what is wrong.
+    pub check: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What must exist at start could not be created.
+    #[error("could not create {what}")]
+    Bootstrap {
+        /// The object.
+        what: String,
+        /// Why.
+        source: ApiError,
+    },
+    /// The stored state cannot be read.
+    #[error("could not read the stored state")]
+    Storage(#[source] ApiError),
+}

@@ -1,0 +1,109 @@
+//! From an allowed request to its handler: by path for discovery, health and the like, by the resource table for
+//! resources.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use steersman_apimachinery::status::ApiError;
+use steersman_registry::{Subresource, Verb};
+
+use crate::call::Call;
+use crate::chain::Exchange;
+use crate::request::User;
+use crate::routes::Entry;
+use crate::server::Inner;
+use crate::wire::body::{self, Body, Response};
+use crate::wire::info::RequestInfo;
+use crate::wire::negotiate::Wanted;
+use crate::wire::respond;
+use crate::{creation, documents, subresources, verbs};
+
+/// Answers an allowed request.
+pub async fn dispatch(
+    server: &Arc<Inner>,
+    exchange: &mut Exchange,
+    user: &Arc<User>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    if !exchange.info.is_resource {
+        return documents::answer(server, exchange).await;
+    }
+    let Some(entry) = find(server, exchange)? else {
+        return Ok(respond::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+    };
+    let subresource = find_subresource(&entry, exchange)?;
+    let Exchange { info, query, warnings, parts } = exchange;
+    check_verb(&entry, subresource, info)?;
+    let call = Call {
+        server,
+        entry: &entry,
+        subresource,
+        info,
+        query,
+        headers: &parts.headers,
+        user,
+        warnings,
+        now: Timestamp::now(),
+        wanted: Wanted::negotiate(&parts.headers, query, true)?,
+    };
+    let body = body::read(body).await?;
+    if let Some(creator) = creation::creator(&call).filter(|_| info.verb == "create") {
+        return creation::create(&call, body, &**creator).await;
+    }
+    match subresource {
+        Some(_) => subresources::answer(&call, body).await,
+        None => verbs::answer(&call, body).await,
+    }
+}
+
+/// The resource; `None` if nothing of its group and version is served.
+fn find(server: &Inner, exchange: &Exchange) -> Result<Option<Arc<Entry>>, ApiError> {
+    let info = &exchange.info;
+    let routes = server.storage.routes();
+    let Some(entry) = routes.find(&info.group, &info.version, &info.resource) else {
+        return if routes.has_version(&info.group, &info.version) {
+            Err(ApiError::resource_not_served())
+        } else {
+            Ok(None)
+        };
+    };
+    let misplaced = match entry.is_namespaced() {
+        true => info.named_in_path && !info.in_namespace,
+        false => info.in_namespace,
+    };
+    if misplaced { Err(ApiError::resource_not_served()) } else { Ok(Some(entry.clone())) }
+}
+
+fn find_subresource(entry: &Entry, exchange: &Exchange) -> Result<Option<&'static Subresource>, ApiError> {
+    let name = &exchange.info.subresource;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let found = entry.subresource(name).ok_or_else(ApiError::resource_not_served)?;
+    if !exchange.info.rest.is_empty() && name != "proxy" {
+        return Err(ApiError::resource_not_served());
+    }
+    Ok(Some(found))
+}
+
+/// 405 unless the table allows the verb.
+fn check_verb(entry: &Entry, subresource: Option<&Subresource>, info: &RequestInfo) -> Result<(), ApiError> {
+    let verb = match info.verb.as_str() {
+        "get" => Verb::Get,
+        "list" => Verb::List,
+        "watch" => Verb::Watch,
+        "create" => Verb::Create,
+        "update" => Verb::Update,
+        "patch" => Verb::Patch,
+        "delete" => Verb::Delete,
+        "deletecollection" => Verb::DeleteCollection,
+        _ => return Err(ApiError::method_not_allowed()),
+    };
+    let allowed = subresource.map_or(entry.resource.verbs, |s| s.verbs).contains(&verb);
+    // Lists and watches reach over all namespaces; everything else happens inside one.
+    let placed = matches!(verb, Verb::List | Verb::Watch) || info.in_namespace == entry.is_namespaced();
+    let on_collection = matches!(verb, Verb::List | Verb::Create | Verb::DeleteCollection);
+    let fits = subresource.is_some() || verb == Verb::Watch || on_collection != info.named_in_path;
+    if allowed && placed && fits { Ok(()) } else { Err(ApiError::method_not_allowed()) }
+}

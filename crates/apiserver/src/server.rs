@@ -1,0 +1,104 @@
+//! The server: its parts, its in-process handler, and its life.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use steersman_store::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use crate::chain;
+use crate::config::{Config, HealthCheck, IssuerDocuments, StartError, Version};
+use crate::metrics::Metrics;
+use crate::request::{Admission, Authenticator, Authorizer, Creator};
+use crate::storage::Storage;
+use crate::wire::body::{self, BoxError, Response};
+
+/// Group, resource and subresource.
+pub(crate) type Target = (&'static str, &'static str, &'static str);
+
+/// What every request sees.
+pub struct Inner {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) admission: Vec<Box<dyn Admission>>,
+    pub(crate) creators: BTreeMap<Target, Arc<dyn Creator>>,
+    pub(crate) version: Version,
+    pub(crate) issuer: Option<IssuerDocuments>,
+    pub(crate) health: Vec<HealthCheck>,
+    pub(crate) metrics: Metrics,
+    /// Ends watches and tunnels.
+    pub(crate) stop: CancellationToken,
+    /// The tunnels of upgraded connections.
+    pub(crate) tunnels: TaskTracker,
+}
+
+/// An API server. Clones share it.
+#[derive(Clone)]
+pub struct ApiServer(pub(crate) Arc<Inner>);
+
+impl ApiServer {
+    /// Makes a server and creates what must exist in every cluster: the default namespaces and the `kubernetes`
+    /// service with its endpoints.
+    pub async fn new(config: Config) -> Result<Self, StartError> {
+        let creators =
+            config.creators.into_iter().map(|c| ((c.group, c.resource, c.subresource), c.creator)).collect();
+        let server = Self(Arc::new(Inner {
+            storage: config.storage,
+            authenticator: config.authenticator,
+            authorizer: config.authorizer,
+            admission: config.admission,
+            creators,
+            version: config.version,
+            issuer: config.issuer,
+            health: config.health,
+            metrics: Metrics::default(),
+            stop: CancellationToken::new(),
+            tunnels: TaskTracker::new(),
+        }));
+        Ok(server)
+    }
+
+    /// The server as a function from request to answer, for clients in the same process. A [`crate::request::User`]
+    /// in the request's extensions is believed; authorization and admission hold all the same.
+    pub fn handler(&self) -> Handler {
+        Handler(self.0.clone())
+    }
+
+    /// Ends all watches and tunnels and waits for them. Requests of in-process clients are still answered.
+    pub async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.0.tunnels.close();
+        self.0.tunnels.wait().await;
+    }
+}
+
+/// See [`ApiServer::handler`].
+#[derive(Clone)]
+pub struct Handler(Arc<Inner>);
+
+impl<B> Service<Request<B>> for Handler
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = self.0.clone();
+        let request = request.map(body::incoming);
+        Box::pin(async move { Ok(chain::handle(inner, request).await) })
+    }
+}

@@ -1,0 +1,73 @@
+use serde_json::json;
+
+use super::Harness;
+use crate::wire::body;
+
+#[tokio::test]
+async fn discovery_lists_groups_versions_and_resources() {
+    let h = Harness::new().await;
+    for uri in ["/api", "/api/"] {
+        assert_eq!(h.get(uri).await.ok()["versions"], json!(["v1"]));
+    }
+    let groups = h.get("/apis").await.ok();
+    assert_eq!(groups["groups"][0]["name"], "apps");
+    assert_eq!(h.get("/apis/apps").await.ok()["preferredVersion"]["groupVersion"], "apps/v1");
+    let core = h.get("/api/v1").await.ok();
+    let find = |name: &str| {
+        let rows = core["resources"].as_array().expect("resources");
+        rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}")).clone()
+    };
+    let pods = find("pods");
+    assert_eq!((&pods["shortNames"], &pods["categories"]), (&json!(["po"]), &json!(["all"])));
+    // Upstream's own hash of the stored pod.
+    assert_eq!(pods["storageVersionHash"], "xPOwRZ+Yhw8=");
+    assert_eq!(find("pods/exec")["verbs"], json!(["create", "get"]));
+    assert_eq!(find("nodes")["namespaced"], false);
+    assert_eq!(&h.get("/apis/apps/v9").await.body[..], b"404 page not found\n");
+}
+
+#[tokio::test]
+async fn aggregated_discovery_has_everything_and_an_etag() {
+    let h = Harness::new().await;
+    let form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let accept = format!(
+        "{form},application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+    );
+    let get = async |uri: &str, tag: &str| {
+        let request = Harness::request("GET", uri).header("accept", &accept).header("if-none-match", tag);
+        h.answer(request.body(body::empty()).expect("a request")).await
+    };
+    let answer = get("/apis", "").await;
+    assert_eq!(answer.headers["content-type"], form);
+    let apps = answer.ok()["items"][0].clone();
+    assert_eq!(apps["metadata"]["name"], "apps");
+    let deployments = &apps["versions"][0]["resources"][0];
+    assert_eq!(deployments["resource"], "deployments");
+    assert_eq!(deployments["responseKind"], json!({"group": "apps", "version": "v1", "kind": "Deployment"}));
+    let tag = answer.headers["etag"].to_str().expect("a tag").to_owned();
+    assert_eq!(get("/apis", &tag).await.code, 304);
+    let old = Harness::request("GET", "/apis").header(
+        "accept",
+        "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json",
+    );
+    assert_eq!(h.answer(old.body(body::empty()).expect("a request")).await.ok()["kind"], "APIGroupList");
+    assert_eq!(get("/api", "").await.ok()["items"][0]["versions"][0]["version"], "v1");
+}
+
+#[tokio::test]
+async fn health_version_and_metrics_answer() {
+    let h = Harness::new().await;
+    for uri in ["/healthz", "/livez", "/readyz", "/readyz/etcd", "/livez/ping"] {
+        assert_eq!(&h.get(uri).await.body[..], b"ok", "{uri}");
+    }
+    let verbose = h.get("/readyz?verbose&exclude=etcd").await;
+    assert_eq!(&verbose.body[..], b"[+]ping ok\n[+]shutdown ok\nreadyz check passed\n");
+    assert_eq!(h.get("/readyz/nothing").await.code, 404);
+    let version = h.get("/version").await.ok();
+    assert_eq!((&version["major"], &version["minor"]), (&json!("1"), &json!("37")));
+    assert!(version["gitVersion"].as_str().is_some_and(|v| v.starts_with("v1.37.0")));
+    let metrics = h.get("/metrics").await;
+    assert!(String::from_utf8_lossy(&metrics.body).contains("apiserver_request_total{"));
+    h.server.shutdown().await;
+    assert_eq!(h.get("/readyz").await.code, 500);
+}
