@@ -1,12 +1,14 @@
 //! Code generation and checks of the workspace: `cargo xtask <command>`.
 
 mod catalog;
+mod descriptions;
 mod layers;
 
 use anyhow::{Context, bail};
 
 const USAGE: &str = "usage: cargo xtask <command>
   catalog CATALOG_JSON GO_FACTS_JSON   write the field catalogue of crates/api
+  descriptions                         write the descriptions that OpenAPI has, from the k8s-openapi crate
   layers                               check the crates' dependencies against layers.toml";
 
 fn main() -> anyhow::Result<()> {
@@ -14,6 +16,7 @@ fn main() -> anyhow::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["catalog", catalog, facts] => catalog::run(catalog.as_ref(), facts.as_ref()),
+        ["descriptions"] => descriptions::run(),
         ["layers"] => layers::run(),
         _ => bail!("{USAGE}"),
     }

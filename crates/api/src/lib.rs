@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod decode;
 #[cfg(test)]
 mod generate;
+pub mod openapi;
 pub mod protobuf;
 mod schema;
 pub mod yaml;

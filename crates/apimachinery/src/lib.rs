@@ -6,6 +6,7 @@ pub mod fields;
 pub mod gvk;
 pub mod intstr;
 pub mod labels;
+pub mod managed_fields;
 pub mod meta;
 pub mod names;
 pub mod patch;

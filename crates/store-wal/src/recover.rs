@@ -183,9 +183,18 @@ fn replay_all(
         end = walk(disk, &segment, *id == last_id, |payload, time_ms| {
             replay.frame(payload, time_ms).map_err(|contradiction| contradiction.0)
         })?;
+        if *id != last_id && segment.bytes.len() as u64 > end.offset() {
+            cut(disk, *id, end.offset())?;
+        }
         done.push_back(Sealed { id: *id, bytes: end.offset() });
     }
     Ok((done, end))
+}
+
+/// Gives back what a segment has reserved and will not use, which a process that was ended had no time for.
+fn cut(disk: &dyn Disk, id: u64, end: u64) -> Result<(), OpenError> {
+    let name = segment::name(id);
+    disk.open(&name).and_then(|file| file.set_len(end)).map_err(failed(disk, "cut", &name))
 }
 
 /// Goes to a later revision, before which nothing can be told; the history stays if this is no later one.

@@ -45,7 +45,7 @@ impl Replay<'_> {
     fn record(&mut self, record: Record<'_>) -> Result<(), Contradiction> {
         match record {
             Record::Put(version) => self.put(&version),
-            Record::Delete { revision, key } => self.delete(revision, &Key::new(key)),
+            Record::Delete { revision, key } => self.delete(revision, key),
             Record::Copy(version) => {
                 self.load(&version);
                 Ok(())
@@ -67,7 +67,7 @@ impl Replay<'_> {
 
     fn put(&mut self, version: &Version<'_>) -> Result<(), Contradiction> {
         self.go_on_at(version.revision)?;
-        let previous = self.view.get(&Key::new(version.key));
+        let previous = self.view.find(version.key);
         let created = previous.as_ref().map_or(version.created, |previous| previous.create_revision);
         if created != version.created {
             return Err(Contradiction(format!(
@@ -86,9 +86,9 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn delete(&mut self, revision: Revision, key: &Key) -> Result<(), Contradiction> {
+    fn delete(&mut self, revision: Revision, key: &str) -> Result<(), Contradiction> {
         self.go_on_at(revision)?;
-        match self.view.get(key) {
+        match self.view.find(key) {
             Some(previous) => self.publish(Event::Delete { previous, revision }),
             None => self.view.skip_to(revision),
         }

@@ -28,6 +28,20 @@ async fn only_one_process_has_a_directory() {
 }
 
 #[tokio::test]
+async fn directories_above_are_made_and_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("var/lib/store");
+    let store = WalStore::open(&path, WalOptions::default()).unwrap();
+    store.close().await;
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    for file in std::fs::read_dir(&path).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_directory_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = WalStore::open(file.path(), WalOptions::default()).err().expect("a file is no directory");

@@ -9,6 +9,8 @@ mod parse;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+const TABLE: &str = include_str!("table.txt");
+
 /// The catalogue of the built-in kinds.
 pub fn catalog() -> &'static Catalog {
     static CATALOG: OnceLock<Catalog> = OnceLock::new();
@@ -274,6 +276,11 @@ impl MapType {
 }
 
 impl Catalog {
+    /// The text that the embedded catalogue is read from: it changes when the catalogue does.
+    pub fn text(&self) -> &'static str {
+        TABLE
+    }
+
     /// The type of this OpenAPI definition.
     pub fn definition(&self, name: &str) -> Option<TypeId> {
         let at = self.types.binary_search_by(|t| t.name.cmp(name)).ok()?;

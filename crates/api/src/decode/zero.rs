@@ -6,8 +6,8 @@ use steersman_apimachinery::Tree;
 use crate::catalog::{Field, Scalar, Shape, TypeId, ValueType, catalog};
 
 /// Whether a field with this value is left out. For scalars: if Go's JSON leaves them out. Empty lists and maps always:
-/// protobuf, upstream's storage format, cannot tell them from none. And the number zero where a string may stand, too:
-/// defaulting and validation take it for none (`targetPort: 0`).
+/// protobuf, upstream's storage format, cannot tell them from none. And an optional number zero where a string may
+/// stand, too (`targetPort: 0`): Go writes it, but only until defaulting, which takes it for none.
 pub(crate) fn is_zero(field: &Field, value: &Tree) -> bool {
     if field.is_pointer() {
         return false;
@@ -16,7 +16,9 @@ pub(crate) fn is_zero(field: &Field, value: &Tree) -> bool {
     match value {
         Tree::Null => field.omits_empty(),
         Tree::Bool(b) => !b && omits,
-        Tree::Number(n) => n.as_f64() == Some(0.0) && (omits || is_int_or_string(field)),
+        Tree::Number(n) => {
+            n.as_f64() == Some(0.0) && (omits || field.omits_empty() && is_int_or_string(field))
+        }
         Tree::String(s) => s.is_empty() && omits,
         Tree::Array(items) => items.is_empty() && is_container(field),
         Tree::Object(map) => map.is_empty() && is_container(field),
@@ -52,6 +54,7 @@ fn always_written(field: &Field) -> Option<Tree> {
     match field.value {
         ValueType::Ref(id) => match catalog().get(id).shape {
             Shape::Struct | Shape::Quantity => zero_of(field.value),
+            Shape::IntOrString if !field.omits_empty() => zero_of(field.value),
             _ => None,
         },
         ValueType::Scalar(Scalar::Bytes | Scalar::Any) => None,

@@ -9,7 +9,7 @@
 //! What comes out equals what [`crate::decode`] makes of the same object's JSON. Unknown fields are skipped.
 
 mod read;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 use steersman_apimachinery::Tree;

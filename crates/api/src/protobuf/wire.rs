@@ -73,7 +73,7 @@ pub(super) fn take_varint(bytes: &mut &[u8]) -> Result<u64, ProtoError> {
     Err(ProtoError::Overflow)
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -81,23 +81,23 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-pub(super) fn put_tag(out: &mut Vec<u8>, number: u8, wire: u8) {
+pub(crate) fn put_tag(out: &mut Vec<u8>, number: u8, wire: u8) {
     put_varint(out, u64::from(number) << 3 | u64::from(wire));
 }
 
-pub(super) fn put_varint_field(out: &mut Vec<u8>, number: u8, value: u64) {
+pub(crate) fn put_varint_field(out: &mut Vec<u8>, number: u8, value: u64) {
     put_tag(out, number, 0);
     put_varint(out, value);
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     put_tag(out, number, 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Writes a message whose length is known only afterwards: short ones, which most are, move nothing.
-pub(super) fn put_message<E>(
+pub(crate) fn put_message<E>(
     out: &mut Vec<u8>,
     number: u8,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,

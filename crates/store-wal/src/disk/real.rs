@@ -29,7 +29,7 @@ impl RealDisk {
             let path = dir.display().to_string();
             move |source| OpenError::from_io(action, path, source)
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create"))?;
+        make_durable_dir(dir).map_err(failed("create"))?;
         let handle = File::open(dir).map_err(failed("open"))?;
         let lock = lock(dir).map_err(failed("lock"))?;
         let Some(lock) = lock else {
@@ -41,6 +41,18 @@ impl RealDisk {
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+/// Makes a directory and those above it, so that their names outlast a power failure too.
+fn make_durable_dir(dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing {
+        // The parent of a relative path of one part is where we are.
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Takes the lock and leaves our process id in it; `None` if somebody else has it.

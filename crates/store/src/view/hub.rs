@@ -52,6 +52,9 @@ impl Hub {
     }
 
     pub(super) fn send(&mut self, event: &Event) {
+        if self.watchers.is_empty() {
+            return;
+        }
         for ancestor in ancestors(event.key().as_str()) {
             let Some(list) = self.watchers.get_mut(ancestor) else { continue };
             let before = list.len();

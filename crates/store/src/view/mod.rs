@@ -122,6 +122,11 @@ impl View {
 
     /// The newest version of `key`.
     pub fn get(&self, key: &Key) -> Option<Versioned> {
+        self.find(key.as_str())
+    }
+
+    /// The same by the text of the key.
+    pub fn find(&self, key: &str) -> Option<Versioned> {
         self.state.read().current(key).cloned()
     }
 

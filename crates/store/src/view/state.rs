@@ -84,7 +84,7 @@ impl State {
         }
     }
 
-    pub(super) fn current(&self, key: &Key) -> Option<&Versioned> {
+    pub(super) fn current(&self, key: &str) -> Option<&Versioned> {
         self.keys.get(key)?.current.as_ref()
     }
 

@@ -1,0 +1,209 @@
+//! The pods of one node on its bridge.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use crate::links::{self, LinkError};
+use crate::nft::{self, Element, NftError};
+use crate::{AddressError, Ipv4Range, NetnsError, PodAddresses, inside, rules};
+
+/// How the network is set up.
+#[derive(Clone, Debug)]
+pub struct PodNetworkConfig {
+    /// Name of the bridge; at most 15 characters.
+    pub bridge: String,
+    /// Name of the nftables table.
+    pub table: String,
+    /// The addresses of this node's pods.
+    pub pod_range: Ipv4Range,
+    /// The addresses of all pods of the cluster: traffic to them is not masqueraded.
+    pub cluster_range: Ipv4Range,
+    /// The addresses of services: the host reaches them through the bridge.
+    pub service_range: Ipv4Range,
+    /// Where it is kept which pod has which address.
+    pub state_dir: PathBuf,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+}
+
+/// A port of the host that leads to a port of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// IP protocol number: 6 TCP, 17 UDP, 132 SCTP.
+    pub protocol: u8,
+    /// The host's port.
+    pub host_port: u16,
+    /// The pod's port.
+    pub container_port: u16,
+}
+
+/// Why a pod could not be connected.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// No address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A link, address or route.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A rule.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    /// The pod's namespace.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// A kernel setting.
+    #[error("could not set {path}")]
+    Sysctl {
+        /// The file below `/proc/sys`.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// The network of one node's pods. Its calls block for the kernel, a few milliseconds each.
+#[derive(Debug)]
+pub struct PodNetwork {
+    config: PodNetworkConfig,
+    addresses: PodAddresses,
+}
+
+impl PodNetwork {
+    /// The network as `config` describes it; nothing is set up yet but the directory.
+    pub fn open(config: PodNetworkConfig) -> Result<Self, NetworkError> {
+        let addresses = PodAddresses::open(config.state_dir.clone(), config.pod_range)?;
+        Ok(Self { config, addresses })
+    }
+
+    /// The bridge's address, which is also the pods' gateway.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.addresses.gateway()
+    }
+
+    /// Sets up the bridge, routes, rules and kernel settings; what is there already stays, running pods notice nothing.
+    pub fn set_up(&self) -> Result<(), NetworkError> {
+        let config = &self.config;
+        let (gateway, prefix) = (self.gateway(), config.pod_range.prefix());
+        links::with_handle(|handle| async move {
+            links::ensure_bridge(&handle, &config.bridge, gateway, prefix, config.mtu).await?;
+            let services = (config.service_range.network(), config.service_range.prefix());
+            links::ensure_route(&handle, services, &config.bridge, gateway).await
+        })?;
+        sysctl("net/ipv4/ip_forward", "1")?;
+        // Pods talk through the gateway although they share a link: that is meant, no redirects.
+        sysctl(&format!("net/ipv4/conf/{}/send_redirects", config.bridge), "0")?;
+        // The host's own connections to services may carry a loopback source until they are translated.
+        nft::apply(&rules::install(&config.table, &config.bridge, config.pod_range, config.cluster_range))?;
+        Ok(())
+    }
+
+    /// Connects the sandbox `id` in the namespace at `netns`, and gives its address. Calling it again for a sandbox
+    /// that is connected gives the same address.
+    pub fn add(&self, id: &str, netns: &Path, ports: &[HostPort]) -> Result<Ipv4Addr, NetworkError> {
+        let address = self.addresses.allocate(id)?;
+        let connected = self.connect(id, netns, address, ports);
+        if connected.is_err() {
+            // The cause is worth more than a failure to clean up after it.
+            if let Err(error) = self.remove(id, ports) {
+                tracing::warn!(%id, %error, "a pod that could not be connected was not cleaned up");
+            }
+        }
+        connected.map(|()| address)
+    }
+
+    /// Disconnects a sandbox and frees its address; nothing happens if it is not connected.
+    pub fn remove(&self, id: &str, ports: &[HostPort]) -> Result<(), NetworkError> {
+        let link = link_name(id);
+        links::with_handle(|handle| async move { links::delete(&handle, &link).await })?;
+        if let Some(address) = self.addresses.of(id)? {
+            for batch in rules::delete_pod(&self.config.table, address, &elements(address, ports)) {
+                match nft::apply(&batch) {
+                    Err(NftError::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                    other => other?,
+                }
+            }
+        }
+        self.addresses.release(id)?;
+        Ok(())
+    }
+
+    /// Removes the bridge, the pods' links, the rules and the addresses.
+    pub fn tear_down(&self) -> Result<(), NetworkError> {
+        let bridge = self.config.bridge.clone();
+        links::with_handle(|handle| async move {
+            for name in links::names(&handle).await? {
+                if name.starts_with(LINK_PREFIX) {
+                    links::delete(&handle, &name).await?;
+                }
+            }
+            links::delete(&handle, &bridge).await
+        })?;
+        delete_table(&self.config.table)?;
+        fs::remove_dir_all(&self.config.state_dir)
+            .map_err(|source| AddressError::Io { dir: self.config.state_dir.clone(), source })?;
+        Ok(())
+    }
+
+    fn connect(
+        &self,
+        id: &str,
+        netns: &Path,
+        address: Ipv4Addr,
+        ports: &[HostPort],
+    ) -> Result<(), NetworkError> {
+        let (config, link, gateway) = (&self.config, link_name(id), self.gateway());
+        let peer = format!("{link}p");
+        let namespace = File::open(netns).map_err(LinkError::Socket)?;
+        let connected = links::with_handle(|handle| {
+            let (link, peer, namespace) = (link.clone(), peer.clone(), &namespace);
+            async move {
+                if links::index(&handle, &link).await?.is_some() {
+                    return Ok(true);
+                }
+                links::add_pair(&handle, &link, &config.bridge, &peer, namespace.as_fd(), config.mtu).await?;
+                Ok(false)
+            }
+        })?;
+        if !connected {
+            inside(netns, move || {
+                links::with_handle(|handle| async move {
+                    links::configure_pod(&handle, &peer, address, gateway).await
+                })
+            })??;
+        }
+        nft::apply(&rules::add_pod(&config.table, address, &elements(address, ports)))?;
+        Ok(())
+    }
+}
+
+/// Removes a table of rules; nothing happens if there is none.
+pub(crate) fn delete_table(table: &str) -> Result<(), NftError> {
+    let mut batch = nft::Batch::default();
+    batch.add_table(table);
+    batch.delete_table(table);
+    nft::apply(&batch)
+}
+
+const LINK_PREFIX: &str = "sm";
+
+/// The host end's name: links have at most 15 characters, and the peer's name is one longer.
+fn link_name(id: &str) -> String {
+    format!("{LINK_PREFIX}{}", id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>())
+}
+
+fn elements(address: Ipv4Addr, ports: &[HostPort]) -> Vec<Element> {
+    ports.iter().map(|p| rules::host_port(p.protocol, p.host_port, address, p.container_port)).collect()
+}
+
+fn sysctl(name: &str, value: &str) -> Result<(), NetworkError> {
+    let path = Path::new("/proc/sys").join(name);
+    let current = fs::read_to_string(&path).unwrap_or_default();
+    if current.trim() == value {
+        return Ok(());
+    }
+    fs::write(&path, value).map_err(|source| NetworkError::Sysctl { path, source })
+}
