@@ -12,6 +12,7 @@ pub mod request;
 
 pub mod authentication;
 pub mod authorization;
+pub mod reviews;
 pub mod tokens;
 
 mod call;

@@ -16,6 +16,7 @@ use steersman_pki::{PkiError, SigningKey, VerificationKey};
 
 pub use claims::{Claims, Kubernetes, Reference};
 pub use jwt::TokenError;
+pub use request::TokenRequests;
 
 /// The issuer that a cluster has unless configured otherwise.
 pub const DEFAULT_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";

@@ -1,13 +1,17 @@
 //! `serviceaccounts/token`: a new token for an account (`TokenRequest`).
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, Path};
 use steersman_apimachinery::status::ApiError;
+use steersman_apimachinery::time;
+use steersman_store::BoxFuture;
 
 use super::{Claims, Kubernetes, Reference, TokenIssuer};
-use crate::request::ObjectReader;
+use crate::request::{CreateRequest, Creator, ObjectReader};
 use crate::view::{strings, text};
 
 const GROUP: &str = "authentication.k8s.io";
@@ -19,6 +23,28 @@ const MAX_EXPIRATION: i64 = 1 << 32;
 /// `warnafter` keeps the life that was asked for.
 const PROJECTED_EXPIRATION: i64 = 3607;
 const EXTENDED_EXPIRATION: i64 = 365 * 24 * 3600;
+
+/// Answers `serviceaccounts/token`.
+pub struct TokenRequests {
+    issuer: Arc<TokenIssuer>,
+    objects: Arc<dyn ObjectReader>,
+}
+
+impl TokenRequests {
+    /// Tokens of `issuer`, for accounts and bound to objects of `objects`.
+    pub fn new(issuer: Arc<TokenIssuer>, objects: Arc<dyn ObjectReader>) -> Self {
+        Self { issuer, objects }
+    }
+}
+
+impl Creator for TokenRequests {
+    fn create<'a>(&'a self, request: CreateRequest<'a>) -> BoxFuture<'a, Result<Tree, ApiError>> {
+        Box::pin(async move {
+            let CreateRequest { namespace, name, object, .. } = &request;
+            self.issuer.create(&*self.objects, namespace, name, object, Timestamp::now()).await
+        })
+    }
+}
 
 impl TokenIssuer {
     /// Carries out a `TokenRequest` for the account `namespace`/`name` and gives it back with its status. The
@@ -189,17 +215,16 @@ fn reference(object: &Tree) -> Reference {
 }
 
 fn answer(request: &Tree, namespace: &str, name: &str, asked: &Asked, token: &str, now: Timestamp) -> Tree {
-    let seconds = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let end = now.saturating_add(SignedDuration::from_secs(asked.expiration)).unwrap_or(Timestamp::MAX);
     json!({
         "kind": "TokenRequest",
         "apiVersion": "authentication.k8s.io/v1",
-        "metadata": { "name": name, "namespace": namespace, "creationTimestamp": seconds(now) },
+        "metadata": { "name": name, "namespace": namespace, "creationTimestamp": time::format(now) },
         "spec": {
             "audiences": asked.audiences,
             "expirationSeconds": asked.expiration,
             "boundObjectRef": request.pointer("/spec/boundObjectRef").cloned().unwrap_or_default(),
         },
-        "status": { "token": token, "expirationTimestamp": seconds(end) },
+        "status": { "token": token, "expirationTimestamp": time::format(end) },
     })
 }

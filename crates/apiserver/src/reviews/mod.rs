@@ -1,0 +1,45 @@
+//! Questions in the form of objects: may somebody do something, who is a token's user, who am I. Each is answered by
+//! the same authenticator and authorizer that requests pass.
+
+mod access;
+mod identity;
+mod rules;
+
+use std::sync::Arc;
+
+use crate::authentication::ServiceAccountTokens;
+use crate::authorization::Rbac;
+use crate::request::{Authorizer, Creator};
+use crate::tokens::TokenRequests;
+
+pub use access::{AccessReviews, Whose};
+pub use identity::{OwnIdentity, TokenReviews};
+pub use rules::OwnRules;
+
+const AUTHENTICATION: &str = "authentication.k8s.io";
+const AUTHORIZATION: &str = "authorization.k8s.io";
+
+/// Group, resource and subresource of what a [`Creator`] answers for.
+pub type Target = (&'static str, &'static str, &'static str);
+
+/// All that is answered here, and token requests.
+pub fn creators(
+    authorizer: &Arc<dyn Authorizer>,
+    rbac: &Arc<Rbac>,
+    tokens: &Arc<ServiceAccountTokens>,
+    requests: TokenRequests,
+) -> Vec<(Target, Arc<dyn Creator>)> {
+    let access = |whose| -> Arc<dyn Creator> { Arc::new(AccessReviews::new(whose, authorizer.clone())) };
+    vec![
+        ((AUTHORIZATION, "subjectaccessreviews", ""), access(Whose::Named)),
+        ((AUTHORIZATION, "localsubjectaccessreviews", ""), access(Whose::NamedHere)),
+        ((AUTHORIZATION, "selfsubjectaccessreviews", ""), access(Whose::Own)),
+        ((AUTHORIZATION, "selfsubjectrulesreviews", ""), Arc::new(OwnRules::new(rbac.clone()))),
+        ((AUTHENTICATION, "tokenreviews", ""), Arc::new(TokenReviews::new(tokens.clone()))),
+        ((AUTHENTICATION, "selfsubjectreviews", ""), Arc::new(OwnIdentity)),
+        (("", "serviceaccounts", "token"), Arc::new(requests)),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
