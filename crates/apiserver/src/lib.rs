@@ -10,6 +10,7 @@
 
 pub mod request;
 
+pub mod admission;
 pub mod authentication;
 pub mod authorization;
 pub mod reviews;

@@ -1,0 +1,115 @@
+//! A kubelet writes its own node, its own pods and tokens for them, and nothing else.
+//!
+//! The node authorizer says what kinds of things a kubelet may do; this looks at the objects themselves. Reasons are
+//! upstream's.
+
+mod labels;
+mod pods;
+mod tokens;
+
+use std::sync::Arc;
+
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::status::ApiError;
+use steersman_store::BoxFuture;
+
+use super::forbidden;
+use crate::authorization::node_of;
+use crate::request::{Admission, AdmissionRequest, ObjectReader, Operation};
+use crate::view::text;
+
+const LEASES: &str = "kube-node-lease";
+
+/// See the module.
+pub struct NodeRestriction {
+    objects: Arc<dyn ObjectReader>,
+}
+
+impl NodeRestriction {
+    /// Looks nodes and pods up in `objects`.
+    pub fn new(objects: Arc<dyn ObjectReader>) -> Self {
+        Self { objects }
+    }
+
+    async fn check(&self, request: &AdmissionRequest<'_>) -> Result<(), ApiError> {
+        let Some(node) = node_of(request.user) else { return Ok(()) };
+        if node.is_empty() {
+            let why = format!("could not determine node from user {:?}", request.user.name);
+            return Err(forbidden(request, &why));
+        }
+        let refused = match (request.group, request.resource) {
+            ("", "pods") => return pods::check(&*self.objects, request, node).await,
+            ("", "serviceaccounts") if request.subresource == "token" => {
+                return tokens::check(&*self.objects, request, node).await;
+            }
+            ("", "nodes") => own_node(request, node),
+            ("coordination.k8s.io", "leases") => own_lease(request, node),
+            ("storage.k8s.io", "csinodes") if name(request) != node => {
+                Err("can only access CSINode with the same name as the requesting node".to_owned())
+            }
+            _ => Ok(()),
+        };
+        refused.map_err(|why| forbidden(request, &why))
+    }
+}
+
+/// The object's name, also while it is only in its body.
+fn name<'a>(request: &'a AdmissionRequest<'_>) -> &'a str {
+    match request.object.as_deref() {
+        Some(object) if request.name.is_empty() => text(object, "/metadata/name"),
+        _ => request.name,
+    }
+}
+
+fn own_lease(request: &AdmissionRequest<'_>, node: &str) -> Result<(), String> {
+    if request.namespace != LEASES {
+        return Err(format!("can only access leases in the {LEASES:?} system namespace"));
+    }
+    if name(request) != node {
+        return Err("can only access node lease with the same name as the requesting node".to_owned());
+    }
+    Ok(())
+}
+
+fn own_node(request: &AdmissionRequest<'_>, node: &str) -> Result<(), String> {
+    if let Some(object) = request.object.as_deref() {
+        let forbidden = labels::forbidden(object, request.old);
+        match request.operation {
+            Operation::Create if !forbidden.is_empty() => {
+                let list = forbidden.join(", ");
+                return Err(format!("node {node:?} is not allowed to set the following labels: {list}"));
+            }
+            Operation::Update if !forbidden.is_empty() => {
+                let list = forbidden.join(", ");
+                return Err(format!("is not allowed to modify labels: {list}"));
+            }
+            Operation::Update => unchanged(object, request.old, node)?,
+            _ => {}
+        }
+    }
+    let asked = name(request);
+    if asked != node {
+        return Err(format!("node {node:?} is not allowed to modify node {asked:?}"));
+    }
+    Ok(())
+}
+
+fn unchanged(new: &Tree, old: Option<&Tree>, node: &str) -> Result<(), String> {
+    let Some(old) = old else { return Ok(()) };
+    for (pointer, what) in [("/spec/taints", "taints"), ("/metadata/ownerReferences", "ownerReferences")] {
+        if crate::view::items(new, pointer) != crate::view::items(old, pointer) {
+            return Err(format!("node {node:?} is not allowed to modify {what}"));
+        }
+    }
+    Ok(())
+}
+
+impl Admission for NodeRestriction {
+    fn name(&self) -> &'static str {
+        "NodeRestriction"
+    }
+
+    fn admit<'a>(&'a self, request: &'a mut AdmissionRequest<'_>) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move { self.check(request).await })
+    }
+}
