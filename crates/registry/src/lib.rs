@@ -12,10 +12,12 @@ mod discovery;
 mod rbac;
 mod review;
 
+mod checks;
 mod print;
 mod rules;
 mod tree;
 
+pub use core::pod::binding::assign_pod;
 pub use print::human_duration;
 pub use rbac::aggregated_rules;
 pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, Subresource, Verb};

@@ -4,6 +4,7 @@ pub(crate) mod binding;
 pub(crate) mod configmap;
 pub(crate) mod endpoints;
 pub(crate) mod event;
+mod keyed;
 pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod pod;

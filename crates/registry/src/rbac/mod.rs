@@ -1,17 +1,19 @@
 //! The group `rbac.authorization.k8s.io`: roles and bindings, each of a namespace or of the cluster.
 
 mod aggregation;
+mod validation;
 
 pub use aggregation::aggregated_rules;
 
 use serde_json::Value;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
 use steersman_apimachinery::names::path_segment_problems;
 
 use crate::print::{AGE, CREATED_AT, NAME, text};
 use crate::resource::{Resource, Scope};
 use crate::tree::{Read, Write};
-use crate::{Column, Strategy, table};
+use crate::{Column, Context, Strategy, table};
 
 const GROUP: Resource = Resource { group: "rbac.authorization.k8s.io", ..table::BASE };
 
@@ -88,6 +90,14 @@ struct Role {
 }
 
 impl Strategy for Role {
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::role(tree, self.cluster)
+    }
+
+    fn validate_update(&self, new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
+        validation::role(new, self.cluster)
+    }
+
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
         path_segment_problems(name, prefix)
     }
@@ -108,6 +118,14 @@ impl Strategy for RoleBinding {
                 subject.default_text("apiGroup", GROUP.group);
             }
         }
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::binding(tree, self.cluster)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, _context: &Context) -> ErrorList {
+        validation::binding_update(new, old, self.cluster)
     }
 
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -1,10 +1,13 @@
 //! Deployments.
 
 mod defaults;
+mod validation;
 
 use serde_json::json;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
 
+use crate::core::podspec::warnings;
 use crate::print::{self, integer_of};
 use crate::resource::{Resource, Verb};
 use crate::rules::{count_generation, differs, keep_metadata, keep_spec, set_generation};
@@ -68,6 +71,24 @@ impl Strategy for Deployment {
         // The controller copies annotations to replica sets, so they count.
         let changed = differs(new, old, "spec") || differs(new, old, "metadata.annotations");
         count_generation(new, old, changed);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::create(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
+        match context.subresource {
+            Some("status") => validation::status(new),
+            _ => validation::update(new, old),
+        }
+    }
+
+    fn warnings(&self, new: &Tree, _old: Option<&Tree>, context: &Context) -> Vec<String> {
+        match context.subresource {
+            None => warnings::template(new),
+            Some(_) => Vec::new(),
+        }
     }
 }
 

@@ -2,8 +2,12 @@
 
 use serde_json::json;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{ErrorList, Path};
 
+use crate::apps::{not_greater, selector_and_template};
+use crate::checks::{immutable, not_negative};
 use crate::core::podspec::defaults::template;
+use crate::core::podspec::warnings;
 use crate::print::{self, integer_of};
 use crate::resource::{Resource, Verb};
 use crate::rules::{count_generation, differs, keep_spec, set_generation};
@@ -66,6 +70,50 @@ impl Strategy for ReplicaSet {
         let changed = differs(new, old, "spec");
         count_generation(new, old, changed);
     }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = ErrorList::new();
+        let (spec, path) = (tree.at("spec"), Path::new("spec"));
+        not_negative(&mut found, spec, &path, &["replicas", "minReadySeconds"]);
+        selector_and_template(&mut found, spec, &path);
+        found
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
+        if context.subresource == Some("status") {
+            return status(new);
+        }
+        let mut found = self.validate(new, context);
+        let path = Path::new("spec").child("selector");
+        immutable(&mut found, path, new.at("spec.selector"), old.at("spec.selector"));
+        found
+    }
+
+    fn warnings(&self, new: &Tree, _old: Option<&Tree>, context: &Context) -> Vec<String> {
+        match context.subresource {
+            None => warnings::template(new),
+            Some(_) => Vec::new(),
+        }
+    }
+}
+
+/// Checks a report of the controller.
+fn status(new: &Tree) -> ErrorList {
+    let mut found = ErrorList::new();
+    let (status, path) = (new.at("status"), Path::new("status"));
+    let counts = [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    ];
+    not_negative(&mut found, status, &path, &counts);
+    let parts = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    not_greater(&mut found, status, &parts, "replicas", &path);
+    not_greater(&mut found, status, &["availableReplicas"], "readyReplicas", &path);
+    found
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! Bindings: how the scheduler places a pod. Never stored.
 
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, ErrorList, Path};
+
+use crate::checks::required;
 use crate::resource::{Resource, Verb};
-use crate::{Strategy, print, table};
+use crate::tree::Read;
+use crate::{Context, Strategy, print, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Binding",
@@ -16,4 +21,16 @@ pub(crate) const RESOURCE: Resource = Resource {
 
 struct Binding;
 
-impl Strategy for Binding {}
+impl Strategy for Binding {
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = ErrorList::new();
+        let path = Path::new("target");
+        let kind = tree.text("target.kind");
+        if !matches!(kind, "" | "Node") {
+            let known = ["Node", "<empty>"];
+            found.push(Error::not_supported_in_order(path.child("kind"), kind, &known));
+        }
+        required(&mut found, path.child("name"), tree.text("target.name"));
+        found
+    }
+}

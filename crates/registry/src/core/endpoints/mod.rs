@@ -1,11 +1,14 @@
 //! Endpoints: the older form of what EndpointSlices say.
 
+mod validation;
+
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
 
 use crate::print::{self, first_of};
 use crate::resource::Resource;
 use crate::tree::{Read, Write};
-use crate::{Column, Strategy, table};
+use crate::{Column, Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Endpoints",
@@ -57,6 +60,14 @@ impl Strategy for Endpoints {
                 port.default_text("protocol", "TCP");
             }
         }
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::endpoints(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
+        validation::endpoints(new)
     }
 }
 

@@ -3,12 +3,15 @@
 
 mod columns;
 mod convert;
+mod validation;
 
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
+use steersman_apimachinery::names::path_segment_problems;
 
 use crate::resource::{Conversion, Resource};
 use crate::tree::Read;
-use crate::{Strategy, table};
+use crate::{Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Event",
@@ -62,8 +65,40 @@ fn source(event: &Tree) -> String {
 
 struct Event;
 
-impl Strategy for Event {}
+impl Strategy for Event {
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::core(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
+        validation::core(new)
+    }
+
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        path_segment_problems(name, prefix)
+    }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+}
 
 struct NewEvent;
 
-impl Strategy for NewEvent {}
+impl Strategy for NewEvent {
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::new(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, _context: &Context) -> ErrorList {
+        validation::new_update(new, old)
+    }
+
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        path_segment_problems(name, prefix)
+    }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+}

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::names::dns1123_label_problems;
 
+use crate::checks::qualified;
 use crate::print;
 use crate::resource::{Resource, Scope, Verb};
 use crate::rules::count_generation;
@@ -12,6 +14,8 @@ use crate::{Column, Context, Strategy, table};
 
 /// Keeps a deleted namespace until the namespace controller has emptied it.
 const FINALIZER: &str = "kubernetes";
+
+const STANDARD_FINALIZERS: [&str; 3] = [FINALIZER, "orphan", "foregroundDeletion"];
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Namespace",
@@ -69,6 +73,34 @@ impl Strategy for Namespace {
             }
         }
         count_generation(new, old, false);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = ErrorList::new();
+        for (index, name) in tree.texts("spec.finalizers").into_iter().enumerate() {
+            let path = Path::new("spec").child("finalizers").index(index);
+            qualified(&mut found, &path, name);
+            if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+                let why = "name is neither a standard finalizer name nor is it fully qualified";
+                found.push(Error::invalid(path, name, why));
+            }
+        }
+        found
+    }
+
+    fn validate_update(&self, new: &Tree, _old: &Tree, context: &Context) -> ErrorList {
+        let mut found = self.validate(new, context);
+        if context.subresource == Some("status") {
+            let (phase, path) = (new.text("status.phase"), Path::new("status").child("Phase"));
+            let deleted = new.has("metadata.deletionTimestamp");
+            let why = match (deleted, phase) {
+                (true, "Terminating") | (false, "Active") => return found,
+                (true, _) => "may only be 'Terminating' if `deletionTimestamp` is not empty",
+                (false, _) => "may only be 'Active' if `deletionTimestamp` is empty",
+            };
+            found.push(Error::invalid(path, phase, why));
+        }
+        found
     }
 
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -1,8 +1,10 @@
 //! Nodes.
 
 mod columns;
+mod validation;
 
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
 
 use crate::resource::{Resource, Scope, Verb};
 use crate::rules::count_generation;
@@ -48,6 +50,14 @@ impl Strategy for Node {
         let kept = if context.subresource == Some("status") { "spec" } else { "status" };
         new.copy(old, kept);
         count_generation(new, old, false);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::create(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, _context: &Context) -> ErrorList {
+        validation::update(new, old)
     }
 }
 

@@ -1,12 +1,16 @@
 //! Pods.
 
+pub(crate) mod binding;
 mod columns;
 mod defaults;
 mod prepare;
 mod qos;
+mod validation;
 
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{ErrorList, Path};
 
+use crate::core::podspec::warnings;
 use crate::resource::{Resource, Subresource, Verb};
 use crate::tree::Read;
 use crate::{Context, Strategy, table};
@@ -66,6 +70,21 @@ impl Strategy for Pod {
 
     fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
         prepare::update(new, old, context.subresource);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::create(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
+        validation::update(new, old, context.subresource)
+    }
+
+    fn warnings(&self, new: &Tree, _old: Option<&Tree>, context: &Context) -> Vec<String> {
+        match context.subresource {
+            None => warnings::pod_spec(new.at("spec"), &Path::new("spec")),
+            Some(_) => Vec::new(),
+        }
     }
 
     fn grace_period_seconds(&self, object: &Tree, asked: Option<i64>) -> Option<i64> {

@@ -1,3 +1,5 @@
 //! What pods and the pod templates of every workload share.
 
 pub(crate) mod defaults;
+pub(crate) mod validation;
+pub(crate) mod warnings;

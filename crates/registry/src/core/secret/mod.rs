@@ -3,11 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, ErrorList, Path};
 
+use super::keyed;
+use crate::checks::immutable;
 use crate::print::{self, integer_cell};
 use crate::resource::Resource;
 use crate::tree::{Read, Write};
-use crate::{Column, Strategy, table};
+use crate::{Column, Context, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Secret",
@@ -37,6 +40,71 @@ impl Strategy for Secret {
         tree.default_text("type", "Opaque");
         merge_plain_text(tree);
     }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = ErrorList::new();
+        let data = Path::new("data");
+        keyed::keys(&mut found, tree, "data");
+        if keyed::binary_bytes(tree, "data") > keyed::MAX_BYTES {
+            found.push(Error::too_long(data.clone(), keyed::MAX_BYTES));
+        }
+        by_type(&mut found, tree, &data);
+        found
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
+        let mut found = ErrorList::new();
+        immutable(&mut found, Path::new("type"), new.at("type"), old.at("type"));
+        keyed::frozen(&mut found, new, old, &["data"]);
+        found.extend(self.validate(new, context));
+        found
+    }
+}
+
+/// Keys that a secret of a type must have, and whether each must have content.
+const KEYS_OF_TYPES: &[(&str, &[&str], bool)] = &[
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"], false),
+    ("kubernetes.io/ssh-auth", &["ssh-privatekey"], true),
+    ("kubernetes.io/dockercfg", &[".dockercfg"], false),
+    ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"], false),
+];
+
+/// What the type of a secret promises to who uses it.
+fn by_type(found: &mut ErrorList, tree: &Tree, data: &Path) {
+    const ACCOUNT: &str = "kubernetes.io/service-account.name";
+    let kind = tree.text("type");
+    let value = |key: &str| tree.at("data").get(key).and_then(Tree::as_str);
+    match kind {
+        "kubernetes.io/service-account-token" => {
+            let account = tree.at("metadata.annotations").get(ACCOUNT).and_then(Tree::as_str);
+            if account.unwrap_or_default().is_empty() {
+                let path = Path::new("metadata").child("annotations").key(ACCOUNT);
+                found.push(Error::required(path, ""));
+            }
+        }
+        "kubernetes.io/basic-auth" if value("username").is_none() && value("password").is_none() => {
+            found.push(Error::required(data.key("username"), ""));
+            found.push(Error::required(data.key("password"), ""));
+        }
+        _ => {}
+    }
+    let (keys, filled) =
+        KEYS_OF_TYPES.iter().find(|(name, ..)| *name == kind).map_or((&[][..], false), |row| (row.1, row.2));
+    for key in keys {
+        match value(key) {
+            None => found.push(Error::required(data.key(key), "")),
+            Some("") if filled => found.push(Error::required(data.key(key), "")),
+            Some(text) if kind.contains("docker") => docker_config(found, text, &data.key(key)),
+            Some(_) => {}
+        }
+    }
+}
+
+fn docker_config(found: &mut ErrorList, encoded: &str, path: &Path) {
+    let decoded = STANDARD.decode(encoded).unwrap_or_default();
+    if let Err(why) = serde_json::from_slice::<serde_json::Map<String, Tree>>(&decoded) {
+        found.push(Error::invalid(path.clone(), "<secret contents redacted>", why.to_string()));
+    }
 }
 
 /// `stringData` is only for writing: it goes, encoded, into `data` and wins over what is there.
@@ -58,6 +126,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::checks::tests::texts;
 
     #[test]
     fn plain_text_is_merged_into_data() {
@@ -67,5 +136,35 @@ mod tests {
         assert_eq!(tree, want);
         Secret.apply_defaults(&mut tree);
         assert_eq!(tree, want);
+    }
+
+    #[test]
+    fn types_ask_for_their_keys() {
+        let context = Context { now: jiff::Timestamp::UNIX_EPOCH, subresource: None, user: String::new() };
+        let cases = [
+            (json!({"type": "Opaque"}), vec![]),
+            (
+                json!({"type": "kubernetes.io/tls"}),
+                vec!["data[tls.crt]: Required value", "data[tls.key]: Required value"],
+            ),
+            (
+                json!({"type": "kubernetes.io/basic-auth"}),
+                vec!["data[username]: Required value", "data[password]: Required value"],
+            ),
+            (
+                json!({"type": "kubernetes.io/service-account-token"}),
+                vec!["metadata.annotations[kubernetes.io/service-account.name]: Required value"],
+            ),
+            (
+                json!({"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "e30="}}),
+                vec![],
+            ),
+        ];
+        for (tree, want) in cases {
+            assert_eq!(texts(&Secret.validate(&tree, &context)), want, "{tree}");
+        }
+        let (old, new) = (json!({"type": "a"}), json!({"type": "b"}));
+        let want = ["type: Invalid value: \"b\": field is immutable"];
+        assert_eq!(texts(&Secret.validate_update(&new, &old, &context)), want);
     }
 }

@@ -4,8 +4,10 @@ mod columns;
 mod defaults;
 mod prepare;
 mod spec;
+mod validation;
 
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
 use steersman_apimachinery::names::dns1035_label_problems;
 
 use crate::resource::{Resource, Verb};
@@ -46,6 +48,18 @@ impl Strategy for Service {
 
     fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
         prepare::update(new, old, context.subresource);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::create(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
+        if context.subresource.is_some() { ErrorList::new() } else { validation::update(new, old) }
+    }
+
+    fn warnings(&self, new: &Tree, _old: Option<&Tree>, context: &Context) -> Vec<String> {
+        if context.subresource.is_some() { Vec::new() } else { validation::warnings(new) }
     }
 
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {

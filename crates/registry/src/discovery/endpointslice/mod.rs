@@ -1,6 +1,9 @@
 //! Endpoint slices.
 
+mod validation;
+
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::ErrorList;
 
 use crate::print::{self, first_of};
 use crate::resource::Resource;
@@ -62,6 +65,14 @@ impl Strategy for EndpointSlice {
     fn prepare_for_update(&self, new: &mut Tree, old: &Tree, _context: &Context) {
         let changed = ["addressType", "endpoints", "ports"].iter().any(|field| differs(new, old, field));
         count_generation(new, old, changed);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        validation::create(tree)
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, _context: &Context) -> ErrorList {
+        validation::update(new, old)
     }
 }
 

@@ -1,0 +1,193 @@
+//! Validation of pod specs, alike for pods and the templates of workloads. Upstream's texts and paths
+//! (`pkg/apis/core/validation`).
+
+mod container;
+mod dns;
+mod env;
+mod handlers;
+mod mounts;
+mod references;
+mod resources;
+mod scheduling;
+mod security;
+mod volumes;
+
+pub(crate) use resources::{quantity as resource_quantity, requirements as resource_requirements};
+pub(crate) use scheduling::{taint_effect, tolerations};
+
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, ErrorList, Path};
+use steersman_apimachinery::labels::validate_labels;
+use steersman_apimachinery::meta::validate_annotations;
+
+use crate::checks::{Seen, known_word, label, qualified, required_word, subdomain};
+use crate::tree::Read;
+
+/// What a pod spec belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A pod itself.
+    Pod,
+    /// A template: defaults of a pod alone are not there yet.
+    Template,
+}
+
+/// What the parts of a pod spec must know about the whole.
+struct Whole<'a> {
+    spec: &'a Tree,
+    volumes: Vec<&'a Tree>,
+}
+
+impl<'a> Whole<'a> {
+    fn volume(&self, name: &str) -> Option<&'a Tree> {
+        self.volumes.iter().find(|volume| volume.text("name") == name).copied()
+    }
+
+    fn grace_period(&self) -> Option<i64> {
+        self.spec.int("terminationGracePeriodSeconds")
+    }
+}
+
+/// Checks a pod template.
+pub(crate) fn template(found: &mut ErrorList, template: &Tree, path: &Path) {
+    found.extend(validate_labels(
+        template.get("metadata").and_then(|m| m.get("labels")),
+        &path.child("labels"),
+    ));
+    found.extend(validate_annotations(
+        template.get("metadata").and_then(|m| m.get("annotations")),
+        &path.child("annotations"),
+    ));
+    let path = path.child("spec");
+    pod_spec(found, template.at("spec"), &path, Owner::Template);
+    if !template.items("spec.ephemeralContainers").is_empty() {
+        found.push(Error::forbidden(
+            path.child("ephemeralContainers"),
+            "ephemeral containers not allowed in pod template",
+        ));
+    }
+}
+
+/// Checks a pod spec.
+pub(crate) fn pod_spec(found: &mut ErrorList, spec: &Tree, path: &Path, owner: Owner) {
+    let whole = Whole { spec, volumes: spec.items("volumes").iter().collect() };
+    volumes::list(found, spec.items("volumes"), &path.child("volumes"));
+    container::all(found, &whole, path);
+    if spec.has("resources") {
+        resources::pod_level(found, spec.at("resources"), &path.child("resources"));
+    }
+    if !spec.has("terminationGracePeriodSeconds") {
+        found.push(Error::required(path.child("terminationGracePeriodSeconds"), ""));
+    }
+    required_word(
+        found,
+        path.child("restartPolicy"),
+        spec.text("restartPolicy"),
+        &["Always", "OnFailure", "Never"],
+    );
+    required_word(
+        found,
+        path.child("dnsPolicy"),
+        spec.text("dnsPolicy"),
+        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+    );
+    found.extend(validate_labels(spec.get("nodeSelector"), &path.child("nodeSelector")));
+    security::pod(found, spec, path, owner);
+    scheduling::affinity(found, spec.at("affinity"), &path.child("affinity"));
+    dns::config(found, spec, &path.child("dnsConfig"));
+    gates(found, spec, path);
+    scheduling::spread(
+        found,
+        spec.items("topologySpreadConstraints"),
+        &path.child("topologySpreadConstraints"),
+    );
+    names(found, spec, path);
+    active_deadline(found, spec, path);
+    tolerations(found, spec.items("tolerations"), &path.child("tolerations"));
+    dns::host_aliases(found, spec.items("hostAliases"), &path.child("hostAliases"));
+    if spec.has("preemptionPolicy") {
+        required_word(
+            found,
+            path.child("preemptionPolicy"),
+            spec.text("preemptionPolicy"),
+            &["PreemptLowerPriority", "Never"],
+        );
+    }
+    if spec.has("os") {
+        required_word(found, path.child("os").child("name"), spec.text("os.name"), &["linux", "windows"]);
+    }
+}
+
+fn gates(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    for (index, gate) in spec.items("readinessGates").iter().enumerate() {
+        let path = path.child("readinessGates").index(index).child("conditionType");
+        qualified(found, &path, gate.text("conditionType"));
+    }
+    let mut seen = Seen::default();
+    for (index, gate) in spec.items("schedulingGates").iter().enumerate() {
+        let path = path.child("schedulingGates").index(index);
+        qualified(found, &path, gate.text("name"));
+        seen.unique(found, path, gate.text("name"));
+    }
+}
+
+/// Fields that, if given, name something.
+fn names(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    for field in ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"] {
+        if !spec.text(field).is_empty() {
+            subdomain(found, &path.child(field), spec.text(field));
+        }
+    }
+    for field in ["hostname", "subdomain"] {
+        if !spec.text(field).is_empty() {
+            label(found, &path.child(field), spec.text(field));
+        }
+    }
+    if spec.has("hostnameOverride") {
+        subdomain(found, &path.child("hostnameOverride"), spec.text("hostnameOverride"));
+        if spec.text("hostnameOverride").len() > 64 {
+            found.push(Error::too_long(path.child("hostnameOverride"), 64));
+        }
+    }
+}
+
+fn active_deadline(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    let Some(seconds) = spec.int("activeDeadlineSeconds") else { return };
+    if !(1..=i64::from(i32::MAX)).contains(&seconds) {
+        let why = format!("must be between 1 and {}, inclusive", i32::MAX);
+        found.push(Error::invalid(path.child("activeDeadlineSeconds"), seconds, why));
+    }
+}
+
+/// The pod template of a workload that keeps its pods running: it is selected by the workload's selector and its pods
+/// restart always.
+pub(crate) fn running_template(
+    found: &mut ErrorList,
+    pod_template: &Tree,
+    selector: &steersman_apimachinery::labels::Selector,
+    path: &Path,
+) {
+    if !selector.is_everything()
+        && !selector.matches_labels(pod_template.get("metadata").and_then(|m| m.get("labels")))
+    {
+        found.push(Error::invalid(
+            path.child("metadata").child("labels"),
+            pod_template.at("metadata.labels").clone(),
+            "`selector` does not match template `labels`",
+        ));
+    }
+    template(found, pod_template, path);
+    let path = path.child("spec");
+    if !pod_template.text("spec.restartPolicy").is_empty() {
+        known_word(found, path.child("restartPolicy"), pod_template.text("spec.restartPolicy"), &["Always"]);
+    }
+    if pod_template.has("spec.activeDeadlineSeconds") {
+        found.push(Error::forbidden(
+            path.child("activeDeadlineSeconds"),
+            "activeDeadlineSeconds in ReplicaSet is not Supported",
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Resource requests and limits.
+
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, ErrorList, Path};
+use steersman_apimachinery::names::qualified_name_problems;
+use steersman_apimachinery::quantity::Quantity;
+
+use crate::checks::{Seen, invalid, required_word};
+use crate::tree::Read;
+
+const HUGE_PAGES: &str = "hugepages-";
+
+/// Resources of a container.
+pub(crate) fn requirements(found: &mut ErrorList, resources: &Tree, path: &Path) {
+    let limits = path.child("limits");
+    for (name, value) in resources.entries("limits") {
+        container_resource(found, name, &limits.key(name));
+        quantity(found, name, value, &limits.key(name));
+    }
+    requests(found, resources, path, container_resource);
+}
+
+/// Resources of a pod as a whole: only some can be shared among its containers.
+pub(super) fn pod_level(found: &mut ErrorList, resources: &Tree, path: &Path) {
+    let limits = path.child("limits");
+    for (name, value) in resources.entries("limits") {
+        pod_resource(found, name, &limits.key(name));
+        quantity(found, name, value, &limits.key(name));
+    }
+    requests(found, resources, path, pod_resource);
+    if !resources.items("claims").is_empty() {
+        let why = "claims cannot be set for Resources at pod-level";
+        found.push(Error::forbidden(path.child("claims"), why));
+    }
+}
+
+fn requests(found: &mut ErrorList, resources: &Tree, path: &Path, resource: fn(&mut ErrorList, &str, &Path)) {
+    let requests = path.child("requests");
+    for (name, value) in resources.entries("requests") {
+        resource(found, name, &requests.key(name));
+        quantity(found, name, value, &requests.key(name));
+        let Ok(asked) = Quantity::from_tree(value) else { continue };
+        let limit = resources.at("limits").get(name).map(Quantity::from_tree);
+        match limit {
+            Some(Ok(limit)) if !may_overcommit(name) && asked != limit => {
+                let why = format!("must be equal to {name} limit of {limit}");
+                found.push(Error::invalid(requests.clone(), asked.to_string(), why));
+            }
+            Some(Ok(limit)) if asked > limit => {
+                let why = format!("must be less than or equal to {name} limit of {limit}");
+                found.push(Error::invalid(requests.clone(), asked.to_string(), why));
+            }
+            None if !may_overcommit(name) => {
+                let why = "Limit must be set for non overcommitable resources";
+                found.push(Error::required(path.child("limits"), why));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The amount of a resource: not negative, and whole where the resource comes in pieces.
+pub(crate) fn quantity(found: &mut ErrorList, name: &str, value: &Tree, path: &Path) {
+    match Quantity::from_tree(value) {
+        Err(why) => found.push(Error::invalid(path.clone(), value.clone(), why.to_string())),
+        Ok(amount) if amount.signum() < 0 => {
+            found.push(Error::invalid(
+                path.clone(),
+                amount.to_string(),
+                "must be greater than or equal to 0",
+            ));
+        }
+        Ok(amount) if !is_native(name) && amount.milli_value() % 1000 != 0 => {
+            found.push(Error::invalid(path.clone(), amount.to_string(), "must be an integer"));
+        }
+        Ok(_) => {}
+    }
+}
+
+/// Kubernetes's own resources have no domain or one of `kubernetes.io`.
+fn is_native(name: &str) -> bool {
+    name.split_once('/').is_none_or(|(domain, _)| domain.ends_with("kubernetes.io"))
+}
+
+fn may_overcommit(name: &str) -> bool {
+    is_native(name) && !name.starts_with(HUGE_PAGES)
+}
+
+fn container_resource(found: &mut ErrorList, name: &str, path: &Path) {
+    let problems = qualified_name_problems(name);
+    if !problems.is_empty() {
+        return invalid(found, path, name, problems);
+    }
+    if name.contains('/') {
+        if !is_native(name) && !is_extended(name) {
+            let why = "doesn't follow extended resource name standard";
+            found.push(Error::invalid(path.clone(), name, why));
+        }
+        return;
+    }
+    let for_containers =
+        matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with(HUGE_PAGES);
+    if !for_containers {
+        if !is_standard(name) {
+            let why = "must be a standard resource type or fully qualified";
+            found.push(Error::invalid(path.clone(), name, why));
+        }
+        found.push(Error::invalid(path.clone(), name, "must be a standard resource for containers"));
+    }
+}
+
+fn pod_resource(found: &mut ErrorList, name: &str, path: &Path) {
+    if !matches!(name, "cpu" | "memory") && !name.starts_with(HUGE_PAGES) {
+        found.push(Error::not_supported(path.clone(), name, &["cpu", "hugepages-", "memory"]));
+    }
+}
+
+fn is_extended(name: &str) -> bool {
+    !name.starts_with("requests.") && qualified_name_problems(&format!("requests.{name}")).is_empty()
+}
+
+/// Names without domain that mean something somewhere: in containers, quotas or claims.
+fn is_standard(name: &str) -> bool {
+    let quotas = [
+        "pods",
+        "storage",
+        "services",
+        "secrets",
+        "configmaps",
+        "resourcequotas",
+        "replicationcontrollers",
+        "persistentvolumeclaims",
+    ];
+    quotas.contains(&name)
+        || name.starts_with("requests.")
+        || name.starts_with("limits.")
+        || name.starts_with("services.")
+}
+
+/// What happens to a container when its resources change.
+pub(super) fn resize_policy(found: &mut ErrorList, spec: &Tree, container: &Tree, path: &Path) {
+    let mut seen = Seen::default();
+    for (index, rule) in container.items("resizePolicy").iter().enumerate() {
+        let (name, policy) = (rule.text("resourceName"), rule.text("restartPolicy"));
+        seen.unique(found, path.index(index), name);
+        required_word(found, path.clone(), name, &["cpu", "memory"]);
+        required_word(found, path.clone(), policy, &["NotRequired", "RestartContainer"]);
+        if spec.text("restartPolicy") == "Never" && policy != "NotRequired" {
+            let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+            found.push(Error::invalid(path.clone(), policy, why));
+        }
+    }
+}
