@@ -14,6 +14,7 @@ pub mod admission;
 pub mod authentication;
 pub mod authorization;
 pub mod reviews;
+pub mod security;
 pub mod tokens;
 
 mod call;

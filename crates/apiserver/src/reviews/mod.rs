@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::authentication::ServiceAccountTokens;
 use crate::authorization::Rbac;
+use crate::config::Creation;
 use crate::request::{Authorizer, Creator};
 use crate::tokens::TokenRequests;
 
@@ -19,25 +20,23 @@ pub use rules::OwnRules;
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 
-/// Group, resource and subresource of what a [`Creator`] answers for.
-pub type Target = (&'static str, &'static str, &'static str);
-
 /// All that is answered here, and token requests.
 pub fn creators(
     authorizer: &Arc<dyn Authorizer>,
     rbac: &Arc<Rbac>,
     tokens: &Arc<ServiceAccountTokens>,
     requests: TokenRequests,
-) -> Vec<(Target, Arc<dyn Creator>)> {
+) -> Vec<Creation> {
     let access = |whose| -> Arc<dyn Creator> { Arc::new(AccessReviews::new(whose, authorizer.clone())) };
+    let on = |group, resource, subresource, creator| Creation { group, resource, subresource, creator };
     vec![
-        ((AUTHORIZATION, "subjectaccessreviews", ""), access(Whose::Named)),
-        ((AUTHORIZATION, "localsubjectaccessreviews", ""), access(Whose::NamedHere)),
-        ((AUTHORIZATION, "selfsubjectaccessreviews", ""), access(Whose::Own)),
-        ((AUTHORIZATION, "selfsubjectrulesreviews", ""), Arc::new(OwnRules::new(rbac.clone()))),
-        ((AUTHENTICATION, "tokenreviews", ""), Arc::new(TokenReviews::new(tokens.clone()))),
-        ((AUTHENTICATION, "selfsubjectreviews", ""), Arc::new(OwnIdentity)),
-        (("", "serviceaccounts", "token"), Arc::new(requests)),
+        on(AUTHORIZATION, "subjectaccessreviews", "", access(Whose::Named)),
+        on(AUTHORIZATION, "localsubjectaccessreviews", "", access(Whose::NamedHere)),
+        on(AUTHORIZATION, "selfsubjectaccessreviews", "", access(Whose::Own)),
+        on(AUTHORIZATION, "selfsubjectrulesreviews", "", Arc::new(OwnRules::new(rbac.clone()))),
+        on(AUTHENTICATION, "tokenreviews", "", Arc::new(TokenReviews::new(tokens.clone()))),
+        on(AUTHENTICATION, "selfsubjectreviews", "", Arc::new(OwnIdentity)),
+        on("", "serviceaccounts", "token", Arc::new(requests)),
     ]
 }
 

@@ -3,6 +3,7 @@ use steersman_apimachinery::Tree;
 
 use super::*;
 use crate::authorization::{Authorization, Change, Index, NodeGraph};
+use crate::config::Creation;
 use crate::request::{CreateRequest, User};
 use crate::tokens::tests::{issuer, objects};
 
@@ -35,8 +36,8 @@ async fn ask(resource: &str, namespace: &str, object: Tree) -> Result<Tree, (u16
     let (issuer, objects) = (Arc::new(issuer()), Arc::new(objects()));
     let tokens = Arc::new(ServiceAccountTokens::new(issuer.clone(), objects.clone()));
     let all = creators(&authorizer, &rbac, &tokens, TokenRequests::new(issuer, objects));
-    let ((_, _, subresource), creator) =
-        all.iter().find(|((_, name, _), _)| *name == resource).expect("a resource that is answered");
+    let Creation { subresource, creator, .. } =
+        all.iter().find(|creation| creation.resource == resource).expect("a resource that is answered");
     let user = User { name: "ann".to_owned(), groups: vec!["dev".to_owned()], ..User::default() };
     let name = if subresource.is_empty() { "" } else { "builder" };
     let request = CreateRequest { namespace, name, object, user: &user, dry_run: false };

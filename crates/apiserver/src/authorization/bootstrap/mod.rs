@@ -4,6 +4,7 @@
 //! is missing is added, unless its annotation `rbac.authorization.kubernetes.io/autoupdate` says `false`. What
 //! administrators added stays.
 
+mod apply;
 mod bindings;
 mod controllers;
 mod plan;
@@ -15,6 +16,7 @@ use steersman_apimachinery::Tree;
 
 use super::rules::PolicyRule;
 
+pub use apply::{BootstrapError, apply};
 pub use plan::{Planned, plan};
 pub use reconcile::Step;
 use reconcile::step;
