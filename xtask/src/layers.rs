@@ -100,7 +100,9 @@ mod tests {
             .unwrap()
     }
 
-    fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
+    type Edge = (&'static str, Option<&'static str>);
+
+    fn package(name: &str, dependencies: &[Edge]) -> Package {
         let dependencies = dependencies
             .iter()
             .map(|(name, kind)| Dependency { name: (*name).to_owned(), kind: kind.map(str::to_owned) })
@@ -110,7 +112,7 @@ mod tests {
 
     #[test]
     fn only_downward_edges_pass() {
-        let cases: [(&str, &[(&str, Option<&str>)], usize); 7] = [
+        let cases: [(&str, &[Edge], usize); 7] = [
             ("steersman-values", &[("steersman-base", None), ("serde", None)], 0),
             ("steersman-base", &[("steersman-values", None)], 1),
             ("steersman-base", &[("steersman-values", Some("dev"))], 0),

@@ -7,7 +7,8 @@ mod layers;
 use anyhow::{Context, bail};
 
 const USAGE: &str = "usage: cargo xtask <command>
-  catalog CATALOG_JSON GO_FACTS_JSON   write the field catalogue of crates/api
+  catalog CATALOG_JSON GO_FACTS_JSON   write the field catalogue of crates/api; the facts of the Go
+                                       types are what `go run .` prints in xtask/go-facts
   descriptions                         write the descriptions that OpenAPI has, from the k8s-openapi crate
   layers                               check the crates' dependencies against layers.toml";
 

@@ -5,6 +5,8 @@ pub mod catalog;
 pub mod decode;
 #[cfg(test)]
 mod generate;
+#[cfg(test)]
+mod interop;
 pub mod openapi;
 pub mod protobuf;
 mod schema;

@@ -3,8 +3,8 @@
 //!
 //! The tree that comes out is what upstream would serve back. Going through Go structs, a client's object loses what
 //! Go or protobuf cannot tell from nothing (`null`, empty lists and maps, zero values of `omitempty` fields that are no
-//! pointers), and gains what Go
-//! always writes (structs that are no pointers, `resources: {}`; scalars without `omitempty`, `restartCount: 0`).
+//! pointers), and gains what Go always writes (structs that are no pointers, `resources: {}`; scalars without
+//! `omitempty`, `restartCount: 0`).
 //! Quantities and times come out canonical. Unknown fields are pruned and reported: whether they are ignored, warned
 //! about or refused is the caller's choice.
 //!
@@ -52,6 +52,14 @@ pub fn decode(json: &[u8], id: TypeId) -> Result<Decoded, DecodeError> {
 pub fn decode_tree(tree: Tree, id: TypeId) -> Result<Decoded, DecodeError> {
     let mut state = State::default();
     let outcome = root(&mut state, id).deserialize(tree);
+    state.finish(outcome, None)
+}
+
+/// The same to a part of an object that has no type as a whole, such as a custom resource's metadata. `path` is where
+/// it is, such as `metadata`.
+pub fn decode_part(tree: Tree, id: TypeId, path: &str) -> Result<Decoded, DecodeError> {
+    let mut state = State::default();
+    let outcome = state.within_key(path, |state| root(state, id).deserialize(tree));
     state.finish(outcome, None)
 }
 

@@ -206,6 +206,14 @@ fn without_a_type_only_duplicates_are_problems() {
 }
 
 #[test]
+fn a_part_is_decoded_at_its_path() {
+    let meta = catalog().definition("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta").unwrap();
+    let found = decode_part(json!({"name": "a", "foo": 1}), meta, "metadata").unwrap();
+    assert_eq!(problems(&found), [r#"unknown field "metadata.foo""#]);
+    assert_eq!(found.tree, json!({"name": "a"}));
+}
+
+#[test]
 fn nesting_is_limited() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     assert_eq!(decode_untyped(deep.as_bytes()), Err(DecodeError::TooDeep));

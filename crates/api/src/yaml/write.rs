@@ -6,7 +6,6 @@ use std::cmp::Ordering;
 
 use serde_json::Map;
 use steersman_apimachinery::Tree;
-use steersman_apimachinery::quote::is_printable;
 
 use super::scalar::{Resolved, resolve};
 
@@ -201,7 +200,7 @@ impl Writer {
     }
 }
 
-const ESCAPES: [(char, &str); 17] = [
+const ESCAPES: [(char, &str); 16] = [
     ('\0', "\\0"),
     ('\x07', "\\a"),
     ('\x08', "\\b"),
@@ -214,7 +213,6 @@ const ESCAPES: [(char, &str); 17] = [
     ('"', "\\\""),
     ('\\', "\\\\"),
     ('\u{85}', "\\N"),
-    ('\u{a0}', "\\_"),
     ('\u{2028}', "\\L"),
     ('\u{2029}', "\\P"),
     ('\u{feff}', "\\uFEFF"),
@@ -245,11 +243,12 @@ fn style(s: &str, is_key: bool) -> Style {
     if is_plain(s) { Style::Plain } else { Style::Single }
 }
 
-/// What may stand in a scalar without an escape.
+/// What may stand in a scalar without an escape: upstream's emitter escapes all that is beyond 16 bits.
 fn is_plain_char(c: char) -> bool {
-    c != '\u{feff}'
-        && !matches!(c, '\u{85}' | '\u{a0}' | '\u{2028}' | '\u{2029}')
-        && (is_printable(c) || c == ' ')
+    match c {
+        '\u{feff}' | '\u{2028}' | '\u{2029}' => false,
+        c => matches!(c, ' '..='~' | '\u{a0}'..='\u{fffd}'),
+    }
 }
 
 /// Whether nothing in the text means something to a YAML reader.
