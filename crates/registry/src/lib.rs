@@ -2,6 +2,7 @@
 //! rules) and its printer columns. Pure: no store, no HTTP, no clock of its own.
 
 mod resource;
+mod scale;
 mod strategy;
 mod table;
 
@@ -20,6 +21,7 @@ mod tree;
 pub use core::pod::binding::assign_pod;
 pub use print::human_duration;
 pub use rbac::aggregated_rules;
-pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, Subresource, Verb};
+pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, SelectableField, Subresource, Verb};
+pub use scale::{scale_of, set_scale, validate_scale};
 pub use strategy::{Context, Strategy};
 pub use table::resources;

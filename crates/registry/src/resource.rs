@@ -94,11 +94,13 @@ pub struct Resource {
     /// What `kubectl get` prints.
     pub columns: &'static [Column],
     /// Field labels beyond `metadata.name` and `metadata.namespace`, with how to read each from an object.
-    pub selectable_fields: &'static [(&'static str, fn(&Tree) -> String)],
+    pub selectable_fields: &'static [SelectableField],
     /// How objects become those of another resource in whose form they are stored (`events.k8s.io` events are stored
     /// as core ones). `None` if they are stored as they are. Strategy, columns and selectable fields see objects in
     /// the row's own form.
     pub conversion: Option<Conversion>,
+    /// A warning to send with every answer, for a resource that is on its way out.
+    pub deprecation: Option<&'static str>,
 }
 
 impl fmt::Debug for Resource {
@@ -107,6 +109,9 @@ impl fmt::Debug for Resource {
         write!(f, "{}.{}/{}", self.plural, self.group, self.version)
     }
 }
+
+/// A field label and how to read its value from an object.
+pub type SelectableField = (&'static str, fn(&Tree) -> String);
 
 /// How a resource that shares the storage of another one reads and writes it. Both set `apiVersion`.
 #[derive(Clone, Copy, Debug)]

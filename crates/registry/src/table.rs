@@ -59,6 +59,7 @@ pub(crate) const BASE: Resource = Resource {
     columns: &[print::NAME, print::AGE],
     selectable_fields: &[],
     conversion: None,
+    deprecation: None,
 };
 
 /// A subresource that takes and gives the resource's own kind, such as `status`.

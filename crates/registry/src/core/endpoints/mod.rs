@@ -19,6 +19,7 @@ pub(crate) const RESOURCE: Resource = Resource {
     storage: "services/endpoints",
     strategy: &Endpoints,
     columns: COLUMNS,
+    deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
     ..table::BASE
 };
 

@@ -11,7 +11,7 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{ErrorList, Path};
 
 use crate::core::podspec::warnings;
-use crate::resource::{Resource, Subresource, Verb};
+use crate::resource::{Resource, SelectableField, Subresource, Verb};
 use crate::tree::Read;
 use crate::{Context, Strategy, table};
 
@@ -43,7 +43,7 @@ const SUBRESOURCES: &[Subresource] = &[
     table::part("status", "", "Pod", Verb::READ_WRITE),
 ];
 
-const SELECTABLE_FIELDS: &[(&str, fn(&Tree) -> String)] = &[
+const SELECTABLE_FIELDS: &[SelectableField] = &[
     ("spec.nodeName", |pod| pod.text("spec.nodeName").to_owned()),
     ("spec.restartPolicy", |pod| pod.text("spec.restartPolicy").to_owned()),
     ("spec.schedulerName", |pod| pod.text("spec.schedulerName").to_owned()),

@@ -321,3 +321,6 @@ fn kept_resources(found: &mut ErrorList, new: &Tree, old: &Tree, path: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
