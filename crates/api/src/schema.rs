@@ -5,6 +5,7 @@ use std::sync::Arc;
 use steersman_apimachinery::schema::{FieldSchema, ListKind, ListSchema, Schema, StructSchema};
 
 use crate::catalog::{Field, ListType, MapType, Shape, TypeId, ValueType, catalog};
+use crate::decode::always_written;
 
 /// The schema of an OpenAPI definition; `None` if there is no such definition.
 pub fn schema_of(definition: &str) -> Option<Schema> {
@@ -45,6 +46,17 @@ impl StructSchema for CatalogStruct {
             patch_merge_key: field.patch_merge_key().map(Arc::from),
             default: default.map(Arc::new),
         })
+    }
+
+    fn zero_value(&self, name: &str) -> Option<serde_json::Value> {
+        let field = catalog().field(self.0, name)?;
+        let null = || (!field.omits_empty()).then_some(serde_json::Value::Null);
+        match (field.is_pointer(), field.value) {
+            _ if field.omits_zero() => None,
+            (true, _) => null(),
+            (false, ValueType::List(_) | ValueType::WrappedList(_) | ValueType::Map(_)) => null(),
+            (false, _) => always_written(field),
+        }
     }
 }
 

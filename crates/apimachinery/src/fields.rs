@@ -45,7 +45,8 @@ impl Selector {
         let mut terms = terms(text);
         terms.sort_unstable();
         let wanted = terms.into_iter().filter(|term| !term.is_empty());
-        let requirements = wanted.map(|term| requirement(text, term)).collect::<Result<_, _>>()?;
+        let mut requirements = wanted.map(|term| requirement(text, term)).collect::<Result<Vec<_>, _>>()?;
+        requirements.retain(|r| !(r.field.is_empty() && r.value.is_empty()));
         Ok(Self { requirements })
     }
 

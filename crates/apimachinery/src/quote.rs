@@ -33,8 +33,10 @@ fn push_escaped(out: &mut String, c: char) {
 
 /// Letters, marks, numbers, punctuation, symbols, and of all spaces only U+0020 (Go's `unicode.IsPrint`).
 pub fn is_printable(c: char) -> bool {
-    // The standard library escapes what cannot be printed, and quotes and backslashes, which can.
-    matches!(c, '"' | '\'' | '\\' | ' ') || (!c.is_whitespace() && c.escape_debug().count() == 1)
+    // The standard library escapes what cannot be printed, and quotes and backslashes, which can. A mark that
+    // combines with the letter before it is printable, and not escaped after a letter.
+    let escaped = || ['a', c].iter().collect::<String>().escape_debug().count();
+    matches!(c, '"' | '\'' | '\\' | ' ') || (!c.is_whitespace() && escaped() == 2)
 }
 
 /// `value` as Go's `json.Marshal` prints it: compact, keys sorted, `<`, `>` and `&` escaped.
@@ -92,7 +94,7 @@ mod tests {
             ("plain", r#""plain""#),
             ("a\"b\\c", r#""a\"b\\c""#),
             ("tab\tnul\0bell\x07", r#""tab\tnul\x00bell\a""#),
-            ("it's 中文 é", r#""it's 中文 é""#),
+            ("it's 中文 e\u{301}", "\"it's 中文 e\u{301}\""),
             ("\u{200b}\u{a0}", r#""\u200b\u00a0""#),
         ];
         for (input, want) in cases {

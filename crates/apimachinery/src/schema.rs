@@ -22,6 +22,12 @@ pub enum Schema {
 pub trait StructSchema: Send + Sync {
     /// The field of this JSON name; `None` if there is no such field.
     fn field(&self, name: &str) -> Option<FieldSchema>;
+    /// What the field of this name is when it is absent, where the type cannot be without it: Go holds structs by
+    /// value and has zero values in fields without `omitempty`. Apply takes such a field for there, so that who first
+    /// fills it owns what is in it and not the field.
+    fn zero_value(&self, _name: &str) -> Option<serde_json::Value> {
+        None
+    }
     /// Whether unknown fields are allowed and kept.
     fn preserves_unknown(&self) -> bool {
         false

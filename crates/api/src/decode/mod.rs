@@ -26,7 +26,7 @@ pub use error::{DecodeError, StrictProblem, cannot_be_handled, strict_decoding_e
 pub(crate) use scalars::canonical_quantity;
 use seed::ValueSeed;
 use state::{Place, State};
-pub(crate) use zero::{fill, is_zero, zero_of};
+pub(crate) use zero::{always_written, fill, is_zero, zero_of};
 
 /// A decoded object.
 #[derive(Clone, Debug, Default, PartialEq)]

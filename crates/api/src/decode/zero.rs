@@ -50,7 +50,8 @@ pub(crate) fn fill(id: TypeId, object: &mut Map<String, Tree>) {
     }
 }
 
-fn always_written(field: &Field) -> Option<Tree> {
+/// The zero value of a field that is no pointer, where Go writes it.
+pub(crate) fn always_written(field: &Field) -> Option<Tree> {
     match field.value {
         ValueType::Ref(id) => match catalog().get(id).shape {
             Shape::Struct | Shape::Quantity => zero_of(field.value),

@@ -37,20 +37,13 @@ pub enum Operator {
 pub struct Requirement {
     key: String,
     operator: Operator,
-    /// Sorted, each once.
     values: Vec<String>,
 }
 
 impl Requirement {
     /// A condition, if the number of values fits the operator and key and values may be those of labels.
-    pub fn new(
-        key: impl Into<String>,
-        operator: Operator,
-        mut values: Vec<String>,
-    ) -> Result<Self, ParseError> {
+    pub fn new(key: impl Into<String>, operator: Operator, values: Vec<String>) -> Result<Self, ParseError> {
         let key = key.into();
-        values.sort();
-        values.dedup();
         let problems = problems(&key, operator, &values);
         if !problems.is_empty() {
             return Err(ParseError(field::aggregate(&problems)));
@@ -101,7 +94,7 @@ fn problems(key: &str, operator: Operator, values: &[String]) -> ErrorList {
     let mut found = ErrorList::new();
     let at = Path::new("values");
     found.extend(key_problem(Path::new("key"), key));
-    let list = || values.to_vec();
+    let list = || if values.is_empty() { Tree::Null } else { values.to_vec().into() };
     let count = match operator {
         Operator::In | Operator::NotIn if values.is_empty() => {
             Some("for 'in', 'notin' operators, values set can't be empty")
@@ -140,7 +133,9 @@ fn key_problem(path: Path, key: &str) -> Option<Error> {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, operator, values } = self;
-        let values = values.join(",");
+        let mut sorted = values.clone();
+        sorted.sort();
+        let values = sorted.join(",");
         match operator {
             Operator::Equals => write!(f, "{key}={values}"),
             Operator::DoubleEquals => write!(f, "{key}=={values}"),

@@ -131,6 +131,8 @@ fn value_list(tokens: &mut Tokens<'_>) -> Result<Vec<String>, ParseError> {
         }
         if next.is(")") {
             tokens.next();
+            values.sort();
+            values.dedup();
             return Ok(values);
         }
     }

@@ -105,7 +105,6 @@ impl Walk {
     }
 
     fn maps(&mut self, (old, new): Values<'_>, schema: &Schema) -> Result<(), String> {
-        let empty = Tree::Object(serde_json::Map::new());
         let [old, new] = [old, new].map(|value| value.and_then(Tree::as_object));
         let names = old.into_iter().flatten().chain(new.into_iter().flatten());
         let mut names: Vec<&String> = names.map(|(name, _)| name).collect();
@@ -114,7 +113,7 @@ impl Walk {
         for name in names {
             let child = child(schema, name);
             let [old, new] = [old, new].map(|fields| {
-                let absent = || (child.by_value && fields.is_some()).then_some(&empty);
+                let absent = || child.zero.as_ref().filter(|_| fields.is_some());
                 fields.and_then(|fields| fields.get(name)).or_else(absent)
             });
             self.below(PathElement::field(name), (old, new), &child.schema)?;

@@ -138,36 +138,45 @@ fn in_order<'a>(
     out
 }
 
+/// What becomes of a map or list of which nothing is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Emptied {
+    /// It goes. What held it stays, even if that is then empty.
+    Gone,
+    /// It is null: still there, so that its owners keep it.
+    Null,
+}
+
 /// The value without the fields of a set; `None` if nothing is left of what it held.
-pub(super) fn without(value: &Tree, set: &FieldSet, schema: &Schema) -> Option<Tree> {
+pub(super) fn without(value: &Tree, set: &FieldSet, schema: &Schema, emptied: Emptied) -> Option<Tree> {
+    let mut some_emptied = false;
+    let mut kept = |value: &Tree, element: &PathElement, schema: &dyn Fn() -> Schema| {
+        if set.is_member(element) {
+            return None;
+        }
+        let Some(below) = set.below(element) else { return Some(value.clone()) };
+        without(value, below, &schema(), emptied).or_else(|| {
+            some_emptied = true;
+            (emptied == Emptied::Null).then_some(Tree::Null)
+        })
+    };
     match (Shape::of(schema, value), value) {
         (Shape::Map, Tree::Object(fields)) if !fields.is_empty() => {
             let kept = fields.iter().filter_map(|(name, value)| {
-                let element = PathElement::field(name);
-                let kept = kept(value, &element, set, || child(schema, name).schema)?;
-                Some((name.clone(), kept))
+                let schema = || child(schema, name).schema;
+                Some((name.clone(), kept(value, &PathElement::field(name), &schema)?))
             });
             let kept: Map<String, Tree> = kept.collect();
-            (!kept.is_empty()).then_some(Tree::Object(kept))
+            (!kept.is_empty() || some_emptied).then_some(Tree::Object(kept))
         }
         (Shape::List(list), Tree::Array(items)) if !items.is_empty() => {
             let kept = items.iter().filter_map(|item| match item_element(&list, item) {
-                Ok(element) => kept(item, &element, set, || list.items.clone()),
+                Ok(element) => kept(item, &element, &|| list.items.clone()),
                 Err(_) => Some(item.clone()),
             });
             let kept: Vec<Tree> = kept.collect();
-            (!kept.is_empty()).then_some(Tree::Array(kept))
+            (!kept.is_empty() || some_emptied).then_some(Tree::Array(kept))
         }
         _ => Some(value.clone()),
-    }
-}
-
-fn kept(value: &Tree, element: &PathElement, set: &FieldSet, schema: impl Fn() -> Schema) -> Option<Tree> {
-    if set.is_member(element) {
-        return None;
-    }
-    match set.below(element) {
-        Some(below) => without(value, below, &schema()),
-        None => Some(value.clone()),
     }
 }

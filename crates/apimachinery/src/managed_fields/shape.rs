@@ -43,21 +43,16 @@ pub(super) struct Child {
     pub(super) schema: Schema,
     /// Whether the schema names the field. (Others are keys of a map, or unknown.)
     pub(super) named: bool,
-    /// Whether the field is there even when it is absent: a struct that Go holds by value, which the schema tells by
-    /// the default `{}`.
-    pub(super) by_value: bool,
+    /// What the field is when it is absent, where the type cannot be without it.
+    pub(super) zero: Option<Tree>,
 }
 
 /// The field `name` below a schema.
 pub(super) fn child(schema: &Schema, name: &str) -> Child {
-    let other = |schema: &Schema| Child { schema: schema.clone(), named: false, by_value: false };
+    let other = |schema: &Schema| Child { schema: schema.clone(), named: false, zero: None };
     match schema {
         Schema::Struct(fields) => match fields.field(name) {
-            Some(field) => {
-                let by_value =
-                    field.default.is_some_and(|default| default.as_object().is_some_and(Map::is_empty));
-                Child { schema: field.schema, named: true, by_value }
-            }
+            Some(field) => Child { schema: field.schema, named: true, zero: fields.zero_value(name) },
             None => other(&Schema::Untyped),
         },
         Schema::Map(values) => other(values),
@@ -108,7 +103,10 @@ fn keyed_element(list: &ListSchema, keys: &[Arc<str>], item: &Tree) -> Result<Pa
 
 fn key_default(list: &ListSchema, key: &str) -> Option<Tree> {
     match &list.items {
-        Schema::Struct(fields) => fields.field(key)?.default.as_deref().cloned(),
+        Schema::Struct(fields) => {
+            let stated = fields.field(key)?.default.as_deref().cloned();
+            stated.or_else(|| fields.zero_value(key)).filter(|default| !default.is_null())
+        }
         _ => None,
     }
 }

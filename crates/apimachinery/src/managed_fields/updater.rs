@@ -3,7 +3,7 @@
 use super::compare::{Comparison, compare};
 use super::entries::{Manager, Managers, Owned};
 use super::extract::{fields_of, reconciled, with_named_parents};
-use super::merge::{merge, without};
+use super::merge::{Emptied, merge, without};
 use super::set::FieldSet;
 use super::{Versions, element::PathElement};
 use crate::Tree;
@@ -147,21 +147,23 @@ impl Updater<'_> {
         let time = last.as_ref().and_then(|last| last.time.clone());
         let owned = Owned { set, api_version: self.api_version.clone(), time };
         managers.insert(writer.clone(), owned);
-        let new = match last.filter(|last| !last.set.is_empty()) {
-            Some(last) => self.prune(merged, managers, &last)?,
-            None => merged,
-        };
-        self.settle(live, &new, managers, writer, force)?;
+        let pruned =
+            last.filter(|last| !last.set.is_empty()).and_then(|last| self.prune(&merged, managers, &last));
+        let (new, settled) = pruned.unwrap_or_else(|| (merged.clone(), merged));
+        self.settle(live, &settled, managers, writer, force)?;
         Ok((!super::shape::same(live, &new)).then_some(new))
     }
 
-    /// Takes out what the applier owned and does not apply any more, except what someone else owns.
-    fn prune(&self, merged: Tree, managers: &Managers, last: &Owned) -> Result<Tree, Refused> {
-        let Some((versioned, schema)) = self.view(&merged, &last.api_version) else { return Ok(merged) };
+    /// Takes out what the applier owned and does not apply any more, except what someone else owns. Gives the object,
+    /// and the object as owners see it, in which a map that was emptied is null; `None` if nothing can be taken out.
+    fn prune(&self, merged: &Tree, managers: &Managers, last: &Owned) -> Option<(Tree, Tree)> {
+        let (versioned, schema) = self.view(merged, &last.api_version)?;
         let gone = with_named_parents(&last.set, &schema);
+        let removed =
+            |object: &Tree, set: &FieldSet, schema: &Schema| removed(object, set, schema, Emptied::Null);
         let mut pruned = removed(&versioned, &gone, &schema);
         for (api_version, managed) in managed_by_version(managers, &last.api_version) {
-            let Some((all, schema)) = self.view(&merged, &api_version) else { continue };
+            let Some((all, schema)) = self.view(merged, &api_version) else { continue };
             let Some(kept) = self.convert(&pruned, &last.api_version, &api_version) else { continue };
             let mut stays = with_named_parents(&fields_of(&kept, &schema), &schema);
             stays.unite(&with_named_parents(&managed, &schema));
@@ -173,8 +175,11 @@ impl Updater<'_> {
         let left = with_named_parents(&fields_of(&pruned, &schema), &schema);
         let fields = with_named_parents(&fields_of(&versioned, &schema), &schema);
         let gone = fields.difference(&left).intersection(&gone);
-        let pruned = removed(&versioned, &gone, &schema);
-        Ok(self.convert(&pruned, &last.api_version, &self.api_version).unwrap_or(merged))
+        let of = |emptied| {
+            let pruned = self::removed(&versioned, &gone, &schema, emptied);
+            self.convert(&pruned, &last.api_version, &self.api_version)
+        };
+        Some((of(Emptied::Gone)?, of(Emptied::Null)?))
     }
 
     fn convert(&self, object: &Tree, from: &str, to: &str) -> Option<Tree> {
@@ -197,8 +202,8 @@ fn managed_by_version(managers: &Managers, first: &str) -> Vec<(String, FieldSet
     all
 }
 
-fn removed(object: &Tree, set: &FieldSet, schema: &Schema) -> Tree {
-    without(object, set, schema).unwrap_or_else(|| Tree::Object(serde_json::Map::new()))
+fn removed(object: &Tree, set: &FieldSet, schema: &Schema, emptied: Emptied) -> Tree {
+    without(object, set, schema, emptied).unwrap_or_else(|| Tree::Object(serde_json::Map::new()))
 }
 
 fn unfit(what: &'static str) -> impl Fn(String) -> Refused {

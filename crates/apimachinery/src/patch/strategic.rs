@@ -40,7 +40,7 @@ pub fn apply_strategic(object: &Tree, patch: &Tree, schema: &Schema) -> Result<T
 fn merge_map(mut original: Fields, mut patch: Fields, schema: &Schema) -> Result<Fields, ApiError> {
     if let Some(directive) = patch.remove(PATCH) {
         return match directive.as_str() {
-            Some("replace") => Ok(patch),
+            Some("replace") => Ok(as_given(Tree::Object(patch)).as_object().cloned().unwrap_or_default()),
             Some("delete") => Ok(Fields::new()),
             _ => Err(unknown_directive(&directive, patch)),
         };
@@ -65,7 +65,7 @@ fn merge_field(original: &mut Fields, key: String, change: Tree, schema: &Schema
         (Some(Tree::Object(old)), Tree::Object(new)) => {
             let field = field(schema, &key)?;
             if field.replaces() {
-                Some(Tree::Object(new))
+                Some(as_given(Tree::Object(new)))
             } else {
                 Some(Tree::Object(merge_map(old, new, &field.schema)?))
             }
@@ -128,7 +128,7 @@ impl Field {
 
     fn merge_lists(&self, original: Vec<Tree>, patch: Vec<Tree>) -> Result<Vec<Tree>, ApiError> {
         if self.strategy.as_deref() != Some("merge") {
-            return Ok(patch);
+            return Ok(patch.into_iter().map(as_given).collect());
         }
         if original.is_empty() && patch.is_empty() {
             return Ok(original);
@@ -160,7 +160,7 @@ impl Field {
                     let new_fields = item.as_object().cloned().unwrap_or_default();
                     *old = Tree::Object(merge_map(old_fields, new_fields, &self.items())?);
                 }
-                None => merged.extend(without_directives(item.clone())),
+                None => merged.push(as_given(item.clone())),
             }
         }
         for item in &merged {
@@ -195,7 +195,7 @@ fn follow_directives(
             }
         }
     }
-    Ok(if replace { (rest, Vec::new()) } else { (server, rest) })
+    Ok(if replace { (rest.into_iter().map(as_given).collect(), Vec::new()) } else { (server, rest) })
 }
 
 fn merge_value<'a>(item: &'a Tree, key: &str) -> Result<&'a Tree, ApiError> {
@@ -313,34 +313,53 @@ fn check_order(patch: &[Tree], order: &[Tree], merge_key: &str) -> Result<(), Ap
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
+    let mismatch = || {
+        let [patch, order] = [patch, order].map(|list| go_value(&Tree::Array(list.to_vec())));
+        unforeseen(format!("The order in patch list:\n{patch}\n doesn't match {SET_ORDER} list:\n{order}\n"))
+    };
+    let deletes = |item: &&Tree| item.get(PATCH).is_some_and(|directive| directive == "delete");
     let mut rest = order.iter();
-    for item in patch.iter().filter(|item| item.get(PATCH).is_none()) {
+    for item in patch.iter().filter(|item| merge_key.is_empty() || !deletes(item)) {
+        if rest.len() == 0 {
+            return Err(mismatch());
+        }
+        if item.get(PATCH).is_some() {
+            continue;
+        }
         if !merge_key.is_empty() {
             merge_value(item, merge_key)?;
         }
         let wanted = identity(item, merge_key);
         if !rest.any(|ordered| identity(ordered, merge_key) == wanted) {
-            let [patch, order] = [patch, order].map(|list| go_value(&Tree::Array(list.to_vec())));
-            return Err(unforeseen(format!(
-                "The order in patch list:\n{patch}\n doesn't match {SET_ORDER} list:\n{order}\n"
-            )));
+            return Err(mismatch());
         }
     }
     Ok(())
 }
 
-/// A value that the patch adds: without nulls in maps, and without what only directs. `None` if nothing is left.
-/// (Upstream leaves the parallel lists in; its typed decoder drops them afterwards as unknown fields.)
+/// A value that the patch adds to a map: without nulls in maps, and without what only directs. `None` if nothing is
+/// left.
 fn without_directives(value: Tree) -> Option<Tree> {
-    let directs =
-        |key: &str| key == RETAIN_KEYS || key.starts_with(DELETE_FROM_LIST) || key.starts_with(SET_ORDER);
+    strip(value, true)
+}
+
+/// A value that takes the place of another as it is, or an item that a list gets: upstream does not look for
+/// directives in these; its typed decoder drops their keys afterwards as unknown fields, so `$patch` marks nothing.
+fn as_given(value: Tree) -> Tree {
+    strip(value, false).unwrap_or_default()
+}
+
+fn strip(value: Tree, marked_goes: bool) -> Option<Tree> {
+    let directs = |key: &str| {
+        key == PATCH || key == RETAIN_KEYS || key.starts_with(DELETE_FROM_LIST) || key.starts_with(SET_ORDER)
+    };
     match value {
-        Tree::Object(fields) if fields.contains_key(PATCH) => None,
+        Tree::Object(fields) if marked_goes && fields.contains_key(PATCH) => None,
         Tree::Object(fields) => {
             let kept = fields.into_iter().filter(|(key, value)| !directs(key) && !value.is_null());
-            Some(kept.filter_map(|(key, value)| Some((key, without_directives(value)?))).collect())
+            Some(kept.filter_map(|(key, value)| Some((key, strip(value, marked_goes)?))).collect())
         }
-        Tree::Array(items) => Some(items.into_iter().filter_map(without_directives).collect()),
+        Tree::Array(items) => Some(items.into_iter().filter_map(|item| strip(item, marked_goes)).collect()),
         scalar => Some(scalar),
     }
 }

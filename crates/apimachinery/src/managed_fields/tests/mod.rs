@@ -16,6 +16,10 @@ impl StructSchema for Fields {
         let default = default.clone().map(Arc::new);
         Some(FieldSchema { schema: schema.clone(), patch_strategy: None, patch_merge_key: None, default })
     }
+
+    fn zero_value(&self, name: &str) -> Option<Tree> {
+        ["metadata", "spec", "status"].contains(&name).then(|| json!({}))
+    }
 }
 
 fn fields(fields: Vec<(&'static str, Schema)>) -> Schema {
@@ -66,9 +70,9 @@ fn schema() -> Schema {
     Schema::Struct(Arc::new(Fields(vec![
         ("apiVersion", Schema::Atomic, None),
         ("kind", Schema::Atomic, None),
-        ("metadata", metadata, Some(json!({}))),
-        ("spec", spec, Some(json!({}))),
-        ("status", fields(vec![("ready", Schema::Atomic)]), Some(json!({}))),
+        ("metadata", metadata, None),
+        ("spec", spec, None),
+        ("status", fields(vec![("ready", Schema::Atomic)]), None),
     ])))
 }
 
