@@ -6,6 +6,7 @@
 mod default_tolerations;
 mod namespace_lifecycle;
 mod node_restriction;
+mod pod_security;
 mod priority;
 mod service_account;
 mod taint_nodes;
@@ -21,6 +22,7 @@ use crate::view::text;
 pub use default_tolerations::DefaultTolerationSeconds;
 pub use namespace_lifecycle::NamespaceLifecycle;
 pub use node_restriction::NodeRestriction;
+pub use pod_security::PodSecurity;
 pub use priority::Priority;
 pub use service_account::ServiceAccount;
 pub use taint_nodes::TaintNodesByCondition;
@@ -33,6 +35,7 @@ pub fn plugins(objects: &Arc<dyn ObjectReader>, escalation: RoleEscalation) -> V
         Box::new(ServiceAccount::new(objects.clone())),
         Box::new(NodeRestriction::new(objects.clone())),
         Box::new(TaintNodesByCondition),
+        Box::new(PodSecurity::new(objects.clone())),
         Box::new(Priority::new(objects.clone())),
         Box::new(DefaultTolerationSeconds),
     ]

@@ -113,6 +113,7 @@ fn the_order_is_upstreams() {
         "ServiceAccount",
         "NodeRestriction",
         "TaintNodesByCondition",
+        "PodSecurity",
         "Priority",
         "DefaultTolerationSeconds",
     ];
@@ -452,5 +453,54 @@ async fn kubelets_hold_their_own_lease() {
     assert_eq!(
         refused(lease("ns", "n1")).await.1,
         "leases.coordination.k8s.io \"n1\" is forbidden: can only access leases in the \"kube-node-lease\" system namespace"
+    );
+}
+
+#[tokio::test]
+async fn pods_keep_to_the_level_of_their_namespace() {
+    let objects = world();
+    let labels = json!({"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/enforce-version": "v1.30"});
+    objects.put("", "namespaces", json!({"metadata": {"name": "ns", "labels": labels}}));
+    let plugin = PodSecurity::new(objects);
+    let user = User::default();
+    let check = |mut pod: Tree, old: Option<Tree>| {
+        let (plugin, user) = (&plugin, &user);
+        async move {
+            let request = AdmissionRequest {
+                operation: if old.is_some() { Operation::Update } else { Operation::Create },
+                group: "",
+                version: "v1",
+                kind: "Pod",
+                resource: "pods",
+                subresource: "",
+                namespace: "ns",
+                name: "web",
+                object: Some(&mut pod),
+                old: old.as_ref(),
+                user,
+                dry_run: false,
+            };
+            plugin.validate(&request).await.map_err(|error| error.message)
+        }
+    };
+    let host =
+        |image: &str| json!({"spec": {"hostNetwork": true, "containers": [{"name": "c", "image": image}]}});
+    let refused = "pods \"web\" is forbidden: violates PodSecurity \"baseline:v1.30\": host namespaces (hostNetwork=true)";
+    assert_eq!(check(json!({"spec": {"containers": []}}), None).await, Ok(()));
+    assert_eq!(check(host("a"), None).await, Err(refused.to_owned()));
+    assert_eq!(check(host("a"), Some(host("a"))).await, Ok(()), "nothing that counts has changed");
+    assert_eq!(check(host("b"), Some(host("a"))).await, Err(refused.to_owned()));
+}
+
+#[tokio::test]
+async fn levels_of_namespaces_must_be_known() {
+    let create = |level: &str| {
+        let labels = json!({"pod-security.kubernetes.io/enforce": level, "pod-security.kubernetes.io/warn-version": "v2"});
+        let object = json!({"metadata": {"name": "x", "labels": labels}});
+        Ask { namespace: "x", name: "x", ..ask(Operation::Create, "namespaces", Some(object)) }
+    };
+    assert_eq!(
+        refused(create("strict")).await,
+        (422, "Namespace \"x\" is invalid: [metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"strict\": must be one of privileged, baseline, restricted, metadata.labels[pod-security.kubernetes.io/warn-version]: Invalid value: \"v2\": must be \"latest\" or \"v1.x\"]".to_owned())
     );
 }
