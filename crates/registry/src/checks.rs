@@ -159,6 +159,16 @@ pub(crate) fn immutable(found: &mut ErrorList, path: Path, new: &Tree, old: &Tre
     }
 }
 
+/// A part of an object as Go names its fields, which is how upstream shows a whole struct in a message.
+pub(crate) fn as_go(object: &Tree, fields: &[(&str, &str)]) -> Tree {
+    let shown = |(field, name): &(&str, &str)| {
+        let value = object.at(field);
+        let zero = if *name == "TimeAdded" { Tree::Null } else { "".into() };
+        ((*name).to_owned(), if value.is_null() { zero } else { value.clone() })
+    };
+    Tree::Object(fields.iter().map(shown).collect())
+}
+
 /// Finds repetitions.
 #[derive(Default)]
 pub(crate) struct Seen<'a>(std::collections::HashSet<std::borrow::Cow<'a, str>>);

@@ -6,7 +6,7 @@ use steersman_apimachinery::labels::validate_label_selector;
 use steersman_apimachinery::names::{dns1123_subdomain_problems, path_segment_problems};
 
 use super::GROUP;
-use crate::checks::{invalid, required, required_name};
+use crate::checks::{as_go, invalid, required, required_name};
 use crate::tree::{Read, same};
 
 /// Checks a role; one of the `cluster` may also speak of paths that are no resources.
@@ -78,7 +78,9 @@ pub(super) fn binding(binding: &Tree, cluster: bool) -> ErrorList {
 pub(super) fn binding_update(new: &Tree, old: &Tree, cluster: bool) -> ErrorList {
     let mut found = binding(new, cluster);
     if !same(new.at("roleRef"), old.at("roleRef")) {
-        found.push(Error::invalid(Path::new("roleRef"), new.at("roleRef").clone(), "cannot change roleRef"));
+        let fields = [("apiGroup", "APIGroup"), ("kind", "Kind"), ("name", "Name")];
+        let shown = as_go(new.at("roleRef"), &fields);
+        found.push(Error::invalid(Path::new("roleRef"), shown, "cannot change roleRef"));
     }
     found
 }
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(texts(&binding(&wrong, true)), want);
         let old = json!({"roleRef": granted});
         let new = json!({"roleRef": {"apiGroup": group, "kind": "Role", "name": "s"}});
-        let want = "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"Role\",\"name\":\"s\"}: cannot change roleRef";
+        let want = "roleRef: Invalid value: {\"APIGroup\":\"rbac.authorization.k8s.io\",\"Kind\":\"Role\",\"Name\":\"s\"}: cannot change roleRef";
         assert_eq!(texts(&binding_update(&new, &old, false)), [want]);
     }
 }

@@ -314,7 +314,7 @@ fn kept_resources(found: &mut ErrorList, new: &Tree, old: &Tree, path: &Path) {
                 }
                 Some(changed) if changed != value && !matches!(name, "cpu" | "memory") => {
                     let why = "only cpu and memory resources are mutable";
-                    found.push(Error::forbidden(path.child(part), why));
+                    found.push(Error::forbidden(spec_path(), why));
                 }
                 Some(_) => {}
             }

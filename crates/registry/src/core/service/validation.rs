@@ -7,13 +7,13 @@ use steersman_apimachinery::labels::validate_labels;
 
 use super::spec::{Facts, is_externally_accessible};
 use crate::checks::{
-    Seen, ip, known_word, label, optional_word, ordinary_ip, port_number, port_number_or_name, qualified,
-    required, required_word, subdomain,
+    IMMUTABLE, Seen, ip, known_word, label, optional_word, ordinary_ip, port_number, port_number_or_name,
+    qualified, required, required_word, subdomain,
 };
+use crate::rules::differs;
 use crate::tree::Read;
 
 const TYPES: [&str; 4] = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-const KUBELET_PORT: i64 = 10250;
 const MAX_AFFINITY_SECONDS: i64 = 86400;
 
 /// Checks a new service.
@@ -52,21 +52,17 @@ pub(super) fn update(new: &Tree, old: &Tree) -> ErrorList {
             Some(_) => {}
         }
     }
+    let same_port = !differs(new, old, "spec.healthCheckNodePort");
+    let facts = (Facts::of(new.at("spec")), Facts::of(old.at("spec")));
+    if facts.0.needs_health_check_port && facts.1.needs_health_check_port && !same_port {
+        found.push(Error::forbidden(Path::new("spec").child("healthCheckNodePort"), IMMUTABLE));
+    }
     found.extend(create(new));
     found
 }
 
 fn by_type(found: &mut ErrorList, spec: &Tree, headless: bool, path: &Path) {
     let kind = spec.text("type");
-    if kind == "LoadBalancer" {
-        for (index, port) in spec.items("ports").iter().enumerate() {
-            if port.int("port") == Some(KUBELET_PORT) {
-                let why =
-                    format!("may not expose port {KUBELET_PORT} externally since it is used by kubelet");
-                found.push(Error::invalid(path.child("ports").index(index), KUBELET_PORT, why));
-            }
-        }
-    }
     if headless && matches!(kind, "LoadBalancer" | "NodePort") {
         let why = format!("may not be set to 'None' for {kind} services");
         found.push(Error::invalid(path.child("clusterIPs").index(0), "None", why));
@@ -211,12 +207,17 @@ fn policies(found: &mut ErrorList, spec: &Tree, path: &Path) {
             found.push(Error::invalid(at, port, why));
         }
     }
+    let near = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+    optional_word(found, spec, path, "trafficDistribution", &near);
     if !facts.is_load_balancer {
-        for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass", "loadBalancerSourceRanges"] {
-            if spec.has(field) && !crate::tree::same(spec.at(field), &json!([])) {
-                let why = "may only be used when `type` is 'LoadBalancer'";
-                found.push(Error::forbidden(path.child(field), why));
-            }
+        let fields = [
+            (!spec.items("loadBalancerSourceRanges").is_empty(), "LoadBalancerSourceRanges"),
+            (spec.has("allocateLoadBalancerNodePorts"), "allocateLoadBalancerNodePorts"),
+            (spec.has("loadBalancerClass"), "loadBalancerClass"),
+        ];
+        for (_, field) in fields.into_iter().filter(|(given, _)| *given) {
+            let why = "may only be used when `type` is 'LoadBalancer'";
+            found.push(Error::forbidden(path.child(field), why));
         }
     }
 }

@@ -20,7 +20,7 @@ use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::labels::validate_labels;
 use steersman_apimachinery::meta::validate_annotations;
 
-use crate::checks::{Seen, known_word, label, qualified, required_word, subdomain};
+use crate::checks::{Seen, known_word, label, optional_word, qualified, required_word, subdomain};
 use crate::tree::Read;
 
 /// What a pod spec belongs to.
@@ -71,28 +71,18 @@ pub(crate) fn template(found: &mut ErrorList, template: &Tree, path: &Path) {
 /// Checks a pod spec.
 pub(crate) fn pod_spec(found: &mut ErrorList, spec: &Tree, path: &Path, owner: Owner) {
     let whole = Whole { spec, volumes: spec.items("volumes").iter().collect() };
+    if whole.grace_period().is_none() {
+        found.push(Error::required(path.child("terminationGracePeriodSeconds"), ""));
+    }
     volumes::list(found, spec.items("volumes"), &path.child("volumes"));
     container::all(found, &whole, path);
     if spec.has("resources") {
         resources::pod_level(found, spec.at("resources"), &path.child("resources"));
     }
-    if !spec.has("terminationGracePeriodSeconds") {
-        found.push(Error::required(path.child("terminationGracePeriodSeconds"), ""));
-    }
-    required_word(
-        found,
-        path.child("restartPolicy"),
-        spec.text("restartPolicy"),
-        &["Always", "OnFailure", "Never"],
-    );
-    required_word(
-        found,
-        path.child("dnsPolicy"),
-        spec.text("dnsPolicy"),
-        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
-    );
+    security::host_network_ports(found, spec, path, owner);
+    policies(found, spec, path);
     found.extend(validate_labels(spec.get("nodeSelector"), &path.child("nodeSelector")));
-    security::pod(found, spec, path, owner);
+    security::pod(found, spec, path);
     scheduling::affinity(found, spec.at("affinity"), &path.child("affinity"));
     dns::config(found, spec, &path.child("dnsConfig"));
     gates(found, spec, path);
@@ -101,21 +91,25 @@ pub(crate) fn pod_spec(found: &mut ErrorList, spec: &Tree, path: &Path, owner: O
         spec.items("topologySpreadConstraints"),
         &path.child("topologySpreadConstraints"),
     );
-    names(found, spec, path);
+    security::host_namespaces(found, spec, path);
+    names(found, spec, path, &["serviceAccountName", "nodeName"], subdomain);
     active_deadline(found, spec, path);
+    names(found, spec, path, &["hostname", "subdomain"], label);
+    hostname_override(found, spec, path);
     tolerations(found, spec.items("tolerations"), &path.child("tolerations"));
     dns::host_aliases(found, spec.items("hostAliases"), &path.child("hostAliases"));
-    if spec.has("preemptionPolicy") {
-        required_word(
-            found,
-            path.child("preemptionPolicy"),
-            spec.text("preemptionPolicy"),
-            &["PreemptLowerPriority", "Never"],
-        );
-    }
+    names(found, spec, path, &["priorityClassName", "runtimeClassName"], subdomain);
+    optional_word(found, spec, path, "preemptionPolicy", &["PreemptLowerPriority", "Never"]);
     if spec.has("os") {
         required_word(found, path.child("os").child("name"), spec.text("os.name"), &["linux", "windows"]);
     }
+}
+
+fn policies(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    let restart = ["Always", "OnFailure", "Never"];
+    required_word(found, path.child("restartPolicy"), spec.text("restartPolicy"), &restart);
+    let dns = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+    required_word(found, path.child("dnsPolicy"), spec.text("dnsPolicy"), &dns);
 }
 
 fn gates(found: &mut ErrorList, spec: &Tree, path: &Path) {
@@ -132,22 +126,28 @@ fn gates(found: &mut ErrorList, spec: &Tree, path: &Path) {
 }
 
 /// Fields that, if given, name something.
-fn names(found: &mut ErrorList, spec: &Tree, path: &Path) {
-    for field in ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"] {
-        if !spec.text(field).is_empty() {
-            subdomain(found, &path.child(field), spec.text(field));
-        }
+fn names(
+    found: &mut ErrorList,
+    spec: &Tree,
+    path: &Path,
+    fields: &[&str],
+    rule: fn(&mut ErrorList, &Path, &str),
+) {
+    for field in fields.iter().filter(|field| !spec.text(field).is_empty()) {
+        rule(found, &path.child(field), spec.text(field));
     }
-    for field in ["hostname", "subdomain"] {
-        if !spec.text(field).is_empty() {
-            label(found, &path.child(field), spec.text(field));
-        }
+}
+
+fn hostname_override(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    /// The most bytes that Linux takes for a host's name.
+    const MAX: usize = 64;
+    if !spec.has("hostnameOverride") {
+        return;
     }
-    if spec.has("hostnameOverride") {
-        subdomain(found, &path.child("hostnameOverride"), spec.text("hostnameOverride"));
-        if spec.text("hostnameOverride").len() > 64 {
-            found.push(Error::too_long(path.child("hostnameOverride"), 64));
-        }
+    let (name, path) = (spec.text("hostnameOverride"), path.child("hostnameOverride"));
+    subdomain(found, &path, name);
+    if name.len() > MAX {
+        found.push(Error::too_long(path, MAX));
     }
 }
 

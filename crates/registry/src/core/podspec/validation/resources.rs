@@ -10,6 +10,19 @@ use crate::tree::Read;
 
 const HUGE_PAGES: &str = "hugepages-";
 
+/// Kinds of objects, as quotas and nodes count them.
+const COUNTED: [&str; 9] = [
+    "pods",
+    "services",
+    "secrets",
+    "configmaps",
+    "resourcequotas",
+    "replicationcontrollers",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
 /// Resources of a container.
 pub(crate) fn requirements(found: &mut ErrorList, resources: &Tree, path: &Path) {
     let limits = path.child("limits");
@@ -70,7 +83,7 @@ pub(crate) fn quantity(found: &mut ErrorList, name: &str, value: &Tree, path: &P
                 "must be greater than or equal to 0",
             ));
         }
-        Ok(amount) if !is_native(name) && amount.milli_value() % 1000 != 0 => {
+        Ok(amount) if is_counted(name) && amount.milli_value() % 1000 != 0 => {
             found.push(Error::invalid(path.clone(), amount.to_string(), "must be an integer"));
         }
         Ok(_) => {}
@@ -80,6 +93,11 @@ pub(crate) fn quantity(found: &mut ErrorList, name: &str, value: &Tree, path: &P
 /// Kubernetes's own resources have no domain or one of `kubernetes.io`.
 fn is_native(name: &str) -> bool {
     name.split_once('/').is_none_or(|(domain, _)| domain.ends_with("kubernetes.io"))
+}
+
+/// Whether a resource comes in pieces: objects, and whatever others offer.
+fn is_counted(name: &str) -> bool {
+    !is_native(name) || COUNTED.contains(&name)
 }
 
 fn may_overcommit(name: &str) -> bool {
@@ -121,17 +139,8 @@ fn is_extended(name: &str) -> bool {
 
 /// Names without domain that mean something somewhere: in containers, quotas or claims.
 fn is_standard(name: &str) -> bool {
-    let quotas = [
-        "pods",
-        "storage",
-        "services",
-        "secrets",
-        "configmaps",
-        "resourcequotas",
-        "replicationcontrollers",
-        "persistentvolumeclaims",
-    ];
-    quotas.contains(&name)
+    name == "storage"
+        || COUNTED.contains(&name)
         || name.starts_with("requests.")
         || name.starts_with("limits.")
         || name.starts_with("services.")

@@ -8,8 +8,8 @@ use crate::checks::{Seen, id, known_word, optional_word, required};
 use crate::tree::Read;
 
 /// The security context of a pod.
-pub(super) fn pod(found: &mut ErrorList, spec: &Tree, spec_path: &Path, owner: Owner) {
-    let (context, path) = (spec.at("securityContext"), spec_path.child("securityContext"));
+pub(super) fn pod(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    let (context, path) = (spec.at("securityContext"), path.child("securityContext"));
     for field in ["fsGroup", "runAsUser", "runAsGroup"] {
         id(found, path.child(field), context.int(field));
     }
@@ -25,8 +25,6 @@ pub(super) fn pod(found: &mut ErrorList, spec: &Tree, spec_path: &Path, owner: O
     profiles(found, context, &path);
     optional_word(found, context, &path, "supplementalGroupsPolicy", &["Merge", "Strict"]);
     optional_word(found, context, &path, "seLinuxChangePolicy", &["MountOption", "Recursive"]);
-    host_network_ports(found, spec, spec_path, owner);
-    host_namespaces(found, spec, spec_path);
 }
 
 /// The security context of a container.
@@ -110,7 +108,7 @@ fn is_sysctl_shaped(name: &str) -> bool {
 }
 
 /// In the host's network a container's port is the host's port.
-fn host_network_ports(found: &mut ErrorList, spec: &Tree, path: &Path, owner: Owner) {
+pub(super) fn host_network_ports(found: &mut ErrorList, spec: &Tree, path: &Path, owner: Owner) {
     if !spec.flag("hostNetwork") {
         return;
     }
@@ -130,7 +128,7 @@ fn host_network_ports(found: &mut ErrorList, spec: &Tree, path: &Path, owner: Ow
 }
 
 /// A user namespace of its own does not go with namespaces of the host.
-fn host_namespaces(found: &mut ErrorList, spec: &Tree, path: &Path) {
+pub(super) fn host_namespaces(found: &mut ErrorList, spec: &Tree, path: &Path) {
     if spec.at("hostUsers").as_bool() != Some(false) {
         return;
     }
