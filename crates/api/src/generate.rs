@@ -42,6 +42,12 @@ pub(crate) fn object(gvk: Gvk, id: TypeId, choices: &mut Choices) -> Tree {
     tree
 }
 
+/// A value of a definition, as full as an object's own fields are.
+pub(crate) fn part(definition: &str, choices: &mut Choices) -> Tree {
+    let id = catalog().definition(definition).expect("the definition is in the catalogue");
+    value(ValueType::Ref(id), 0, choices)
+}
+
 fn value(value_type: ValueType, depth: usize, choices: &mut Choices) -> Tree {
     match value_type {
         ValueType::Scalar(kind) => scalar(kind, choices),
@@ -81,7 +87,11 @@ fn typed(id: TypeId, depth: usize, choices: &mut Choices) -> Tree {
         }
         Shape::IntOrString => choices.pick(&[json!(80), json!("25%"), json!(-1), json!("")]),
         Shape::Raw | Shape::Fields | Shape::Patch | Shape::Json => choices.pick(&any),
-        Shape::SchemaOrArray | Shape::SchemaOrBool | Shape::SchemaOrStrings => json!({"type": "string"}),
+        Shape::SchemaOrArray => {
+            choices.pick(&[json!({"type": "string"}), json!([{"type": "string"}, {"odd": 1}])])
+        }
+        Shape::SchemaOrBool => choices.pick(&[json!({"type": "string"}), json!(true), json!(false)]),
+        Shape::SchemaOrStrings => choices.pick(&[json!({"type": "string"}), json!(["a", "b"])]),
     }
 }
 

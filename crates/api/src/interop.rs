@@ -12,7 +12,7 @@ use steersman_apimachinery::Tree;
 
 use crate::catalog::{Gvk, TypeId, catalog};
 use crate::decode::{decode, strict_decoding_error};
-use crate::generate::{Choices, object};
+use crate::generate::{Choices, object, part};
 use crate::protobuf;
 use crate::yaml::to_yaml;
 
@@ -69,17 +69,48 @@ fn objects_are_upstreams() {
     }));
 }
 
+/// What is deep within objects is seldom generated with them: schemas of custom resources, and the parts of pods.
+fn deep_objects() -> impl Iterator<Item = (String, Tree, TypeId)> {
+    const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+    let kinds = [("", "Pod"), ("apiextensions.k8s.io", "CustomResourceDefinition")];
+    let [pod, crd] = kinds.map(|(group, kind)| catalog().kind(group, "v1", kind).unwrap());
+    let crds = (0..300).map(move |seed| {
+        let schema = part(SCHEMA, &mut Choices::new(seed));
+        let tree = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}});
+        (format!("schema {seed}"), tree, crd)
+    });
+    let pods = (0..300).map(move |seed| {
+        let mut choices = Choices::new(seed);
+        let mut part = |kind: &str| part(&format!("io.k8s.api.core.v1.{kind}"), &mut choices);
+        let spec = json!({"containers": [part("Container")], "ephemeralContainers": [part("EphemeralContainer")],
+            "volumes": [part("Volume"), part("Volume")], "affinity": part("Affinity")});
+        let status = json!({"containerStatuses": [part("ContainerStatus")], "conditions": [part("PodCondition")]});
+        (format!("pod {seed}"), json!({"apiVersion": "v1", "kind": "Pod", "spec": spec, "status": status}), pod)
+    });
+    crds.chain(pods)
+}
+
+#[test]
+#[ignore = "needs Go and upstream's modules"]
+fn deep_parts_are_upstreams() {
+    compare(deep_objects().map(|(name, tree, id)| case(&name, &tree.to_string(), id)));
+}
+
 #[test]
 #[ignore = "needs Go and upstream's modules"]
 fn refusals_are_upstreams() {
-    compare(kinds().filter(|(gvk, _)| gvk.group != Gvk::EVERY).flat_map(|(gvk, id)| {
+    let whole = kinds().filter(|(gvk, _)| gvk.group != Gvk::EVERY).flat_map(|(gvk, id)| {
         (0..30).map(move |seed| {
-            let mut choices = Choices::new(seed);
-            let tree = object(gvk, id, &mut choices);
-            let mut damage = Damage { choices, wrong_types: seed % 2 == 0, out: String::new() };
-            damage.write(&tree, true);
-            case(&format!("{} {seed}", gvk.kind), &damage.out, id)
+            let tree = object(gvk, id, &mut Choices::new(seed));
+            (format!("{} {seed}", gvk.kind), tree, id)
         })
+    });
+    compare(whole.chain(deep_objects()).zip(0..).map(|((name, tree, id), seed)| {
+        let choices = Choices::new(seed);
+        let mut damage = Damage { choices, wrong_types: seed % 2 == 0, out: String::new() };
+        damage.write(&tree, true);
+        case(&name, &damage.out, id)
     }));
 }
 

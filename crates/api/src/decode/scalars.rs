@@ -143,7 +143,12 @@ pub(super) fn canonical_base64(text: &str) -> Result<String, String> {
         };
         format!("illegal base64 data at input byte {at}")
     })?;
-    Ok(BASE64.encode(bytes))
+    Ok(to_base64(&bytes))
+}
+
+/// Bytes as JSON has them.
+pub(super) fn to_base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::Map;
 use steersman_apimachinery::Tree;
 
 use super::DecodeError;
-use super::scalars::{canonical_base64, canonical_quantity, canonical_time};
+use super::scalars::{canonical_base64, canonical_quantity, canonical_time, to_base64};
 use super::state::{Place, State};
 use super::untyped::TreeSeed;
 use super::zero::{fill, is_zero, zero_of};
@@ -101,6 +101,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             ValueType::List(item) | ValueType::WrappedList(item) => self.list(catalog().element(item), items),
             ValueType::Ref(id) => self.list_for_type(id, items),
             ValueType::Scalar(Scalar::Any) => self.any_seq(items),
+            ValueType::Scalar(Scalar::Bytes) => self.bytes(items),
             ValueType::Scalar(_) | ValueType::Map(_) => self.skip_seq(items),
         }
     }
@@ -162,13 +163,32 @@ impl<'a> ValueSeed<'a> {
         Ok(Some(out.into()))
     }
 
+    /// Bytes as a list of numbers, which Go takes, too.
+    fn bytes<'de, A: SeqAccess<'de>>(self, mut items: A) -> Outcome<A::Error> {
+        let mut out = Vec::new();
+        while let Some(item) = items.next_element::<Tree>()? {
+            let byte = item.as_u64().and_then(|n| u8::try_from(n).ok());
+            match (byte, item) {
+                (None, Tree::Null) => out.push(0),
+                (None, item) => self.state.wrong_byte(json_name(&item)),
+                (Some(byte), _) => out.push(byte),
+            }
+        }
+        Ok(Some(to_base64(&out).into()))
+    }
+
     /// An array where one of the catalogue's types is expected.
     fn list_for_type<'de, A: SeqAccess<'de>>(self, id: TypeId, items: A) -> Outcome<A::Error> {
         match catalog().get(id).shape {
             Shape::Raw | Shape::Fields | Shape::Patch | Shape::Json => self.any_seq(items),
-            Shape::SchemaOrArray => self.muted_list(schema_props(), items),
-            Shape::SchemaOrStrings => self.muted_list(ValueType::Scalar(Scalar::String), items),
-            Shape::Struct | Shape::SchemaOrBool => self.skip_seq(items),
+            Shape::SchemaOrArray => self.nested(|seed| seed.list(schema_props(), items)),
+            Shape::SchemaOrStrings => self.nested(|seed| seed.list(ValueType::Scalar(Scalar::String), items)),
+            Shape::Struct => self.skip_seq(items),
+            Shape::SchemaOrBool => {
+                IgnoredAny.visit_seq(items)?;
+                self.state.refuse(DecodeError::Form(BOOL_OR_SCHEMA.to_owned()));
+                Err(de::Error::custom("refused"))
+            }
             shape => {
                 IgnoredAny.visit_seq(items)?;
                 self.refuse_special(shape, "array")
@@ -183,11 +203,7 @@ impl<'a> ValueSeed<'a> {
             Shape::Raw | Shape::Fields | Shape::Patch | Shape::Json => self.any_map(entries),
             Shape::SchemaOrArray | Shape::SchemaOrBool | Shape::SchemaOrStrings => {
                 let ValueType::Ref(props) = schema_props() else { return self.skip_map(entries) };
-                self.state.muted += 1;
-                let state = &mut *self.state;
-                let out = ValueSeed { state, value: self.value, place: self.place }.fields(props, entries);
-                self.state.muted -= 1;
-                out
+                self.nested(|seed| seed.fields(props, entries))
             }
             shape => {
                 IgnoredAny.visit_map(entries)?;
@@ -229,12 +245,13 @@ impl<'a> ValueSeed<'a> {
         Ok(Some(out.into()))
     }
 
-    fn muted_list<'de, A: SeqAccess<'de>>(self, value: ValueType, items: A) -> Outcome<A::Error> {
-        self.state.muted += 1;
-        let state = &mut *self.state;
-        let out = ValueSeed { state, value: self.value, place: self.place }.list(value, items);
-        self.state.muted -= 1;
-        out
+    /// A value with a decoder of its own.
+    fn nested<E: de::Error>(self, inner: impl FnOnce(ValueSeed<'_>) -> Outcome<E>) -> Outcome<E> {
+        let Self { state, value, place } = self;
+        match state.nested(|state| inner(ValueSeed { state, value, place })) {
+            (Ok(_), true) => Err(E::custom("refused")),
+            (out, _) => out,
+        }
     }
 
     fn any_seq<'de, A: SeqAccess<'de>>(self, items: A) -> Outcome<A::Error> {
@@ -277,9 +294,23 @@ impl<'a> ValueSeed<'a> {
 const QUANTITY_FORM: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
+const BOOL_OR_SCHEMA: &str = "boolean or JSON schema expected";
+
 fn schema_props() -> ValueType {
     const NAME: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
     catalog().definition(NAME).map_or(ValueType::Scalar(Scalar::Any), ValueType::Ref)
+}
+
+/// What Go's errors call a value where a number is expected.
+fn json_name(tree: &Tree) -> String {
+    match tree {
+        Tree::Null => "null".to_owned(),
+        Tree::Bool(_) => "bool".to_owned(),
+        Tree::Number(n) => format!("number {n}"),
+        Tree::String(_) => "string".to_owned(),
+        Tree::Array(_) => "array".to_owned(),
+        Tree::Object(_) => "object".to_owned(),
+    }
 }
 
 /// What became of a scalar.
@@ -320,7 +351,10 @@ fn take_special<E: de::Error>(
         | (Shape::SchemaOrBool, Found::Bool(_))
         | (Shape::IntOrString, Found::String(_)) => return Ok(Some(found.tree())),
         (Shape::IntOrString, Found::Int(n)) if i32::try_from(*n).is_ok() => return Ok(Some(found.tree())),
-        (Shape::Struct | Shape::SchemaOrArray | Shape::SchemaOrBool | Shape::SchemaOrStrings, _) => {
+        // Upstream takes any other scalar for nothing.
+        (Shape::SchemaOrArray | Shape::SchemaOrStrings, _) => return Ok(None),
+        (Shape::SchemaOrBool, _) => Err(BOOL_OR_SCHEMA.to_owned()),
+        (Shape::Struct, _) => {
             state.wrong_type(found.name(false), value, place);
             return Ok(None);
         }

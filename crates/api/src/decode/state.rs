@@ -86,6 +86,19 @@ impl State {
         out
     }
 
+    /// Runs `inner` as upstream runs a type's own decoder: leniently, and with a wrong type ending it all. Says whether
+    /// it has.
+    pub(super) fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> (T, bool) {
+        let outer = self.wrong_type.take();
+        self.muted += 1;
+        let out = inner(self);
+        self.muted -= 1;
+        if let Some(error) = std::mem::replace(&mut self.wrong_type, outer) {
+            self.refuse(error);
+        }
+        (out, self.has_ended())
+    }
+
     /// Notes that the struct has no field of this name.
     pub(super) fn unknown(&mut self, name: &str) {
         self.note(StrictProblem::UnknownField(self.below(name)));
@@ -110,6 +123,13 @@ impl State {
     pub(super) fn wrong_type(&mut self, found: String, value: ValueType, place: Place) {
         if self.wrong_type.is_none() {
             self.wrong_type = Some(self.type_error(found, go_type(value, place)));
+        }
+    }
+
+    /// The same for an item of bytes written as a list of numbers.
+    pub(super) fn wrong_byte(&mut self, found: String) {
+        if self.wrong_type.is_none() {
+            self.wrong_type = Some(self.type_error(found, "uint8".to_owned()));
         }
     }
 

@@ -106,6 +106,16 @@ fn wrong_types_in_the_words_of_go() {
             "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.creationTimestamp of type string",
         ),
         ("Secret", r#"{"data": {"a": "a*"}}"#, "illegal base64 data at input byte 1"),
+        (
+            "Secret",
+            r#"{"data": {"a": [1, 300]}}"#,
+            "json: cannot unmarshal number 300 into Go struct field Secret.data of type uint8",
+        ),
+        (
+            "apiextensions.k8s.io/CustomResourceDefinition",
+            r#"{"spec": {"versions": [{"schema": {"openAPIV3Schema": {"additionalProperties": 1}}}]}}"#,
+            "boolean or JSON schema expected",
+        ),
         ("Pod", r#"[1]"#, "json: cannot unmarshal array into Go value of type v1.Pod"),
         (
             "Pod",
@@ -177,6 +187,12 @@ fn raw_values_are_kept_as_they_are() {
     let found = decoded("apps/ControllerRevision", json);
     assert_eq!(found.tree["data"], json!({"a": null, "b": [{}]}));
     assert!(found.problems.is_empty());
+}
+
+#[test]
+fn bytes_may_be_a_list_of_numbers() {
+    let found = decoded("Secret", r#"{"data": {"a": [104, 105], "b": []}}"#);
+    assert_eq!(found.tree["data"], json!({"a": "aGk=", "b": ""}));
 }
 
 #[test]

@@ -5,6 +5,9 @@ use std::io::Read as _;
 
 use flate2::read::ZlibDecoder;
 
+/// As they are in the binary.
+pub(super) const PACKED: &[u8] = include_bytes!("descriptions.z");
+
 /// All descriptions, unpacked while a document is made.
 pub(super) struct Descriptions {
     text: String,
@@ -20,7 +23,7 @@ impl Descriptions {
     /// Unpacks them.
     pub(super) fn load() -> Self {
         let mut text = String::new();
-        ZlibDecoder::new(include_bytes!("descriptions.z").as_slice())
+        ZlibDecoder::new(PACKED)
             .read_to_string(&mut text)
             .expect("the embedded descriptions are well-formed");
         let mut out = Self { text: String::new(), at: HashMap::new(), names: HashMap::new() };
