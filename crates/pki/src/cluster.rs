@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::identity::load;
-use crate::{Authority, Identity, PkiError, Profile, SigningKey, files};
+use crate::{Authority, Identity, PkiError, Profile, RotatingIdentity, SigningKey, files};
 
 /// The authorities and the token key of a cluster, and the directory they live in.
 #[derive(Debug)]
@@ -50,7 +50,23 @@ impl ClusterPki {
         self.identity_of(&self.ca, stem, profile, now)
     }
 
-    /// The same, signed by the front proxy's authority.
+    /// Brings `current`, which began as [`Self::identity`] of the same stem and profile, up to date if it is due;
+    /// whether it was. To be called at [`RotatingIdentity::renewal_time`] and, after a failure, again.
+    pub fn renew_if_due(
+        &self,
+        current: &RotatingIdentity,
+        stem: &str,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> Result<bool, PkiError> {
+        if !current.validity().is_due(now) {
+            return Ok(false);
+        }
+        current.replace(&self.identity(stem, profile, now)?)?;
+        Ok(true)
+    }
+
+    /// Like [`Self::identity`], signed by the front proxy's authority.
     pub fn front_proxy_identity(
         &self,
         stem: &str,

@@ -218,3 +218,16 @@ fn a_kubeconfig_is_written_for_its_owner_and_only_when_it_changes() {
         std::fs::read_to_string(&path).unwrap().contains("current-context: kubernetes-admin@steersman\n")
     );
 }
+
+#[test]
+fn a_running_identity_is_renewed_when_it_is_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = ClusterPki::load_or_create(dir.path(), now()).unwrap();
+    let start = now();
+    let current = RotatingIdentity::new(&pki.identity("apiserver", &apiserver(), start).unwrap()).unwrap();
+    assert!(!pki.renew_if_due(&current, "apiserver", &apiserver(), start).unwrap());
+    let due = current.renewal_time();
+    assert!(pki.renew_if_due(&current, "apiserver", &apiserver(), due).unwrap());
+    assert!(current.renewal_time() > due);
+    assert!(!pki.renew_if_due(&current, "apiserver", &apiserver(), due).unwrap());
+}
