@@ -149,9 +149,8 @@ impl FieldManager<'_> {
         let managers = decode(managed)
             .map_err(|why| ApiError::new(500, "", format!("failed to decode managed fields: {why}")))?;
         let live = without_managed_fields(live);
-        let mut request = Apply { live: &live, config, managers: &managers, name: manager };
-        let with_first_owner = self.with_first_owner(&live, &managers);
-        request.managers = &with_first_owner;
+        let managers = self.with_first_owner(&live, managers);
+        let request = Apply { live: &live, config, managers: &managers, name: manager };
         let (mut applied, managers) = match self.attempt(&request, force) {
             Err(Refused::Conflicts(conflicts)) if manager == KUBECTL => {
                 self.settle_with_client_side_apply(&request, conflicts)
@@ -190,8 +189,7 @@ impl FieldManager<'_> {
 
     /// An object that nobody owned gets an owner of all it has before the first apply, so that applying shows what it
     /// would change.
-    fn with_first_owner(&self, live: &Tree, managers: &Managers) -> Managers {
-        let mut managers = managers.clone();
+    fn with_first_owner(&self, live: &Tree, mut managers: Managers) -> Managers {
         if managers.is_empty() {
             // What cannot be tracked is not owned; the apply itself reports what is wrong.
             let empty = Tree::Object(serde_json::Map::new());
