@@ -1,1 +1,28 @@
 //! The controllers of kube-controller-manager, a folder each.
+//!
+//! Each folder has the same three files: `mod.rs` (what it watches, how a change maps to a key, reconcile), `plan.rs`
+//! (what to do; pure) and, where the kind has one, `status.rs` (what its status says; pure). Beside them stands what
+//! several of them share: owner references, what a pod's status means, discovery, name suffixes.
+//!
+//! A controller reads from the shared informers and writes through the client with a precondition. It never sleeps and
+//! never retries by itself: an error gives the key back to the queue, which backs off.
+
+mod context;
+mod error;
+mod run;
+
+mod conditions;
+mod discovery;
+mod hash;
+mod ownership;
+mod pods;
+mod selectors;
+
+mod cluster_role_aggregation;
+mod namespace;
+mod root_ca;
+mod service_account;
+
+pub use context::{Context, ControllersConfig};
+pub use error::ReconcileError;
+pub use run::{CONTROLLERS, Controller, run};
