@@ -101,6 +101,10 @@ impl Strategy for Role {
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
         path_segment_problems(name, prefix)
     }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
 }
 
 struct RoleBinding {
@@ -130,6 +134,10 @@ impl Strategy for RoleBinding {
 
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
         path_segment_problems(name, prefix)
+    }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
     }
 }
 

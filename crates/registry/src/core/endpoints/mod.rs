@@ -63,6 +63,10 @@ impl Strategy for Endpoints {
         }
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
         validation::endpoints(tree)
     }

@@ -4,6 +4,7 @@ use serde_json::{Map, json};
 use steersman_apimachinery::Tree;
 
 use crate::core::podspec::defaults::pod_spec;
+use crate::core::podspec::sums::{self, is_pod_level};
 use crate::tree::{Read, Write};
 
 /// Completes a pod.
@@ -21,6 +22,9 @@ pub(super) fn pod(pod: &mut Tree) {
             }
         }
     }
+    if let Some(spec) = pod.part_mut("spec") {
+        pod_level_requests(spec);
+    }
     if let Some(status) = pod.part_mut("status") {
         first_address(status, "podIP", "podIPs");
         first_address(status, "hostIP", "hostIPs");
@@ -36,6 +40,30 @@ fn requests_from_limits(container: &mut Tree) {
     }
     if let Some(requests) = resources.object_mut("requests") {
         limits.into_iter().for_each(|(name, limit)| requests.default_value(&name, limit));
+    }
+}
+
+/// A pod that says something about its resources as a whole requests what its containers do together, or else what it
+/// is limited to.
+fn pod_level_requests(spec: &mut Tree) {
+    if !spec.at("resources").is_object() {
+        return;
+    }
+    let sums: Vec<(String, String)> = sums::requests(spec)
+        .into_iter()
+        .filter(|(name, _)| matches!(*name, "cpu" | "memory"))
+        .map(|(name, amount)| (name.to_owned(), amount.to_string()))
+        .collect();
+    let map = |part: &str| spec.at("resources").at(part).as_object().cloned().unwrap_or_default();
+    let (mut requests, limits) = (map("requests"), map("limits"));
+    for (name, amount) in sums {
+        requests.entry(name).or_insert(amount.into());
+    }
+    for (name, limit) in limits.into_iter().filter(|(name, _)| is_pod_level(name)) {
+        requests.entry(name).or_insert(limit);
+    }
+    if let Some(resources) = spec.part_mut("resources").filter(|_| !requests.is_empty()) {
+        resources.set("requests", requests);
     }
 }
 
@@ -64,6 +92,17 @@ fn first_address(status: &mut Tree, single: &str, list: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pods_own_resources_are_completed() {
+        let mut tree = json!({"spec": {
+            "resources": {"limits": {"cpu": "4", "memory": "1Gi"}},
+            "containers": [{"name": "a", "resources": {"requests": {"cpu": "1"}}},
+                {"name": "b", "resources": {"limits": {"cpu": "500m"}}}],
+        }});
+        pod(&mut tree);
+        assert_eq!(tree["spec"]["resources"]["requests"], json!({"cpu": "1500m", "memory": "1Gi"}));
+    }
 
     #[test]
     fn a_small_pod_is_completed_as_upstream_does() {

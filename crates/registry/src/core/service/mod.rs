@@ -62,6 +62,10 @@ impl Strategy for Service {
         if context.subresource.is_some() { Vec::new() } else { validation::warnings(new) }
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
         dns1035_label_problems(name, prefix)
     }

@@ -77,7 +77,7 @@ pub(crate) fn pod_spec(found: &mut ErrorList, spec: &Tree, path: &Path, owner: O
     volumes::list(found, spec.items("volumes"), &path.child("volumes"));
     container::all(found, &whole, path);
     if spec.has("resources") {
-        resources::pod_level(found, spec.at("resources"), &path.child("resources"));
+        resources::pod_level(found, spec, &path.child("resources"));
     }
     security::host_network_ports(found, spec, path, owner);
     policies(found, spec, path);

@@ -6,6 +6,7 @@ use steersman_apimachinery::names::qualified_name_problems;
 use steersman_apimachinery::quantity::Quantity;
 
 use crate::checks::{Seen, invalid, required_word};
+use crate::core::podspec::sums::{self, is_pod_level};
 use crate::tree::Read;
 
 const HUGE_PAGES: &str = "hugepages-";
@@ -34,7 +35,8 @@ pub(crate) fn requirements(found: &mut ErrorList, resources: &Tree, path: &Path)
 }
 
 /// Resources of a pod as a whole: only some can be shared among its containers.
-pub(super) fn pod_level(found: &mut ErrorList, resources: &Tree, path: &Path) {
+pub(super) fn pod_level(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    let resources = spec.at("resources");
     let limits = path.child("limits");
     for (name, value) in resources.entries("limits") {
         pod_resource(found, name, &limits.key(name));
@@ -44,6 +46,33 @@ pub(super) fn pod_level(found: &mut ErrorList, resources: &Tree, path: &Path) {
     if !resources.items("claims").is_empty() {
         let why = "claims cannot be set for Resources at pod-level";
         found.push(Error::forbidden(path.child("claims"), why));
+    }
+    fits_into_pod(found, spec, path);
+}
+
+/// The containers together may not ask for more than the pod, and none may have a higher limit.
+fn fits_into_pod(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    let of_pod = |part: &str, name: &str| {
+        spec.at("resources").at(part).get(name).and_then(|value| Quantity::from_tree(value).ok())
+    };
+    for (name, sum) in sums::requests(spec).into_iter().filter(|(name, _)| is_pod_level(name)) {
+        let own = of_pod("requests", name).unwrap_or_default();
+        if sum > own {
+            let why = format!("must be greater than or equal to aggregate container requests of {sum}");
+            found.push(Error::invalid(path.child("requests").key(name), own.to_string(), why));
+        }
+    }
+    for (index, container) in spec.items("containers").iter().enumerate() {
+        for (name, value) in container.entries("resources.limits") {
+            let (Some(most), Ok(limit)) = (of_pod("limits", name), Quantity::from_tree(value)) else {
+                continue;
+            };
+            if limit > most {
+                let path = path.child("containers").index(index).key(name).child("limits");
+                let why = format!("must be less than or equal to pod limits of {most}");
+                found.push(Error::invalid(path, limit.to_string(), why));
+            }
+        }
     }
 }
 
@@ -128,7 +157,7 @@ fn container_resource(found: &mut ErrorList, name: &str, path: &Path) {
 }
 
 fn pod_resource(found: &mut ErrorList, name: &str, path: &Path) {
-    if !matches!(name, "cpu" | "memory") && !name.starts_with(HUGE_PAGES) {
+    if !is_pod_level(name) {
         found.push(Error::not_supported(path.clone(), name, &["cpu", "hugepages-", "memory"]));
     }
 }

@@ -376,6 +376,21 @@ fn resource_amounts() {
 }
 
 #[test]
+fn resources_of_the_whole_pod() {
+    check(vec![
+        ("/resources", json!({"limits": {"cpu": "2"}, "requests": {"cpu": "1"}}), vec![]),
+        (
+            "/resources",
+            json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "500m"}}),
+            vec![
+                "spec.resources.requests[cpu]: Invalid value: \"500m\": must be greater than or equal to aggregate container requests of 1".to_owned(),
+                "spec.resources.containers[0][cpu].limits: Invalid value: \"1\": must be less than or equal to pod limits of 500m".to_owned(),
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn the_pod_itself() {
     check(vec![
         (
