@@ -69,6 +69,11 @@ impl Call<'_> {
         self.subresource.map_or(self.entry.resource.kind, |s| s.kind)
     }
 
+    /// The group of [`Self::kind`].
+    pub fn group(&self) -> &'static str {
+        self.subresource.map_or(self.entry.resource.group, |s| s.group)
+    }
+
     /// The version of [`Self::kind`].
     pub fn version(&self) -> &'static str {
         self.subresource.map_or(self.entry.resource.version, |s| s.version)
@@ -76,8 +81,10 @@ impl Call<'_> {
 
     /// The `apiVersion` of [`Self::kind`].
     pub fn api_version(&self) -> String {
-        let group = self.subresource.map_or(self.entry.resource.group, |s| s.group);
-        if group.is_empty() { self.version().to_owned() } else { format!("{group}/{}", self.version()) }
+        match self.group() {
+            "" => self.version().to_owned(),
+            group => format!("{group}/{}", self.version()),
+        }
     }
 
     /// The catalogue's name of [`Self::kind`].

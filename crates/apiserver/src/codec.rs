@@ -6,6 +6,7 @@ use steersman_api::catalog::TypeId;
 use steersman_api::decode::{self, DecodeError};
 use steersman_api::{protobuf, yaml};
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::meta::Object;
 use steersman_apimachinery::status::ApiError;
 
 use crate::wire::negotiate::Encoding;
@@ -40,11 +41,14 @@ pub fn definition_of(group: &str, version: &str, kind: &str) -> &'static str {
 
 /// Reads a value of the store: JSON, or protobuf as upstream writes it.
 pub fn decode_stored(definition: &str, value: &[u8]) -> Result<Tree, String> {
-    let id = type_of(definition)?;
     if protobuf::is_protobuf(value) {
         return protobuf::decode(value).map(|(tree, _)| tree).map_err(|e| e.to_string());
     }
-    decode::decode(value, id).map(|decoded| decoded.tree).map_err(|e| e.to_string())
+    let tree: Tree = serde_json::from_slice(value).map_err(|e| e.to_string())?;
+    // Two resources may share a place: what is stored says itself what it is.
+    let stored = tree.gvk().and_then(|gvk| catalog().kind(&gvk.group, &gvk.version, &gvk.kind));
+    let id = stored.map_or_else(|| type_of(definition), Ok)?;
+    decode::decode_tree(tree, id).map(|decoded| decoded.tree).map_err(|e| e.to_string())
 }
 
 /// Reads a request's body.

@@ -1,6 +1,6 @@
 //! What a server is made of.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use steersman_apimachinery::status::ApiError;
@@ -28,6 +28,8 @@ pub struct Config {
     pub kubelet_tls: Option<Arc<rustls::ClientConfig>>,
     /// The address that the `kubernetes` service leads to.
     pub advertise: SocketAddr,
+    /// The `kubernetes` service's own address: the first of the service range.
+    pub service_address: IpAddr,
     /// The discovery documents of the service account token issuer, if there is one.
     pub issuer: Option<IssuerDocuments>,
     /// What must be well beside the server itself for `/readyz`, `/livez` and `/healthz`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::Object;
 use steersman_apimachinery::status::ApiError;
 
@@ -20,10 +21,10 @@ pub fn creator<'c>(call: &Call<'c>) -> Option<&'c Arc<dyn Creator>> {
     call.server.creators.get(&(resource.group, resource.plural, subresource))
 }
 
-/// Hands the body to `creator` and answers with what it gives.
-pub async fn create(call: &Call<'_>, body: Bytes, creator: &dyn Creator) -> Result<Response, ApiError> {
+/// Reads the object of a POST that is acted on, defaulted and admitted.
+pub async fn read(call: &Call<'_>, body: &[u8]) -> Result<(Tree, WriteOptions), ApiError> {
     let options = WriteOptions::parse(call.query, "CreateOptions")?;
-    let mut object = decode(call, &body, &options)?;
+    let mut object = decode(call, body, &options)?;
     settle_namespace(call, &mut object)?;
     if call.subresource.is_none() {
         call.entry.resource.strategy.apply_defaults(&mut object);
@@ -31,6 +32,12 @@ pub async fn create(call: &Call<'_>, body: Bytes, creator: &dyn Creator) -> Resu
     let name = if call.info.name.is_empty() { object.name().to_owned() } else { call.info.name.clone() };
     call.admit(Operation::Create, &name, Some(&mut object), None, options.dry_run).await?;
     call.admission_validate(Operation::Create, &name, Some(&mut object), None, options.dry_run).await?;
+    Ok((object, options))
+}
+
+/// Hands the body to `creator` and answers with what it gives.
+pub async fn create(call: &Call<'_>, body: Bytes, creator: &dyn Creator) -> Result<Response, ApiError> {
+    let (object, options) = read(call, &body).await?;
     let request = CreateRequest {
         namespace: &call.info.namespace,
         name: &call.info.name,

@@ -17,7 +17,7 @@ use crate::wire::body::{self, Body, Response};
 use crate::wire::info::RequestInfo;
 use crate::wire::negotiate::Wanted;
 use crate::wire::respond;
-use crate::{creation, documents, subresources, verbs};
+use crate::{connect, creation, documents, subresources, verbs};
 
 /// Answers an allowed request.
 pub async fn dispatch(
@@ -33,6 +33,9 @@ pub async fn dispatch(
         return Ok(respond::text(StatusCode::NOT_FOUND, "404 page not found\n"));
     };
     let subresource = find_subresource(&entry, exchange)?;
+    if let Some(connector) = subresource.and_then(|s| connect::find(&entry, s)) {
+        return connector.connect(server, exchange, user, body).await;
+    }
     let Exchange { info, query, warnings, parts } = exchange;
     check_verb(&entry, subresource, info)?;
     let call = Call {
@@ -50,6 +53,11 @@ pub async fn dispatch(
     let body = body::read(body).await?;
     if let Some(creator) = creation::creator(&call).filter(|_| info.verb == "create") {
         return creation::create(&call, body, &**creator).await;
+    }
+    if info.verb == "create"
+        && let Some(done) = subresources::act(&call, &body).await
+    {
+        return done;
     }
     match subresource {
         Some(_) => subresources::answer(&call, body).await,

@@ -17,10 +17,13 @@ pub mod reviews;
 pub mod security;
 pub mod tokens;
 
+mod allocators;
+mod bootstrap;
 mod call;
 mod chain;
 mod codec;
 mod config;
+mod connect;
 mod creation;
 mod dispatch;
 mod documents;
@@ -45,6 +48,7 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
+pub use allocators::{AddressRange, ServiceAllocations};
 pub use config::{Config, Creation, HealthCheck, IssuerDocuments, StartError, Version};
 pub use hooks::{HookTable, Hooks, Outcome, Reservation};
 pub use listen::ServeError;

@@ -1,23 +1,50 @@
 //! Who wrote which field (`metadata.managedFields`): kept for every writer, so that server-side apply can tell whose
 //! fields it would take over.
 
+use steersman_api::schema_of;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::gvk::GroupVersionKind;
+use steersman_apimachinery::managed_fields::FieldManager;
 use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_apimachinery::status::ApiError;
 
 use crate::call::Call;
-use crate::verbs::update::Source;
+use crate::codec;
+use crate::verbs::undecodable;
 
-/// Records the creator as the manager of all fields.
-pub fn track_create(_call: &Call<'_>, new: &mut Tree) -> Result<(), ApiError> {
-    new.remove("metadata.managedFields");
-    Ok(())
+/// Records the writer as the manager of the fields that it set or changed.
+pub fn track(call: &Call<'_>, new: &mut Tree, old: Option<&Tree>) {
+    with_manager(call, |manager, name| manager.update(old, new, name));
 }
 
-/// Records the writer as the manager of the fields that it changed.
-pub fn track_update(_call: &Call<'_>, new: &mut Tree, old: &Tree, _source: Source) -> Result<(), ApiError> {
-    new.copy_from(old, "metadata.managedFields");
-    Ok(())
+/// The object after the request's manager applied `config`; `live` is `None` if it does not exist yet.
+pub fn apply(call: &Call<'_>, live: Option<&Tree>, config: &Tree, force: bool) -> Result<Tree, ApiError> {
+    let applied = with_manager(call, |manager, name| manager.apply(live, config, name, force))
+        .unwrap_or_else(|| Err(ApiError::internal("the kind has no schema")))?;
+    let decoded = codec::decode_tree(call.definition(), applied)
+        .map_err(|failure| undecodable(call.kind(), call.version(), b"{}", failure))?;
+    Ok(decoded.tree)
+}
+
+/// Calls `work` with the field manager of the call's endpoint; `None` if its kind has no schema.
+fn with_manager<T>(call: &Call<'_>, work: impl FnOnce(&FieldManager<'_>, &str) -> T) -> Option<T> {
+    let schema = schema_of(call.definition())?;
+    let kind = GroupVersionKind::new(call.group(), call.version(), call.kind());
+    let has_status = call.entry.subresource("status").is_some();
+    let reset_fields: &[&str] = match call.subresource.map(|s| s.name) {
+        Some("status") => &["spec"],
+        _ if has_status => &["status"],
+        _ => &[],
+    };
+    let manager = FieldManager {
+        schema: &schema,
+        kind: &kind,
+        subresource: call.subresource.map_or("", |s| s.name),
+        reset_fields,
+        versions: None,
+        now: call.now,
+    };
+    Some(work(&manager, &call.manager()))
 }
 
 /// Whether an update changes nothing but the times of managed fields, so that it need not be written.

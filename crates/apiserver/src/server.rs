@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::bootstrap;
 use crate::chain;
 use crate::config::{Config, HealthCheck, IssuerDocuments, StartError, Version};
+use crate::connect::Kubelets;
 use crate::metrics::Metrics;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
 use crate::storage::Storage;
@@ -33,6 +35,7 @@ pub struct Inner {
     pub(crate) issuer: Option<IssuerDocuments>,
     pub(crate) health: Vec<HealthCheck>,
     pub(crate) metrics: Metrics,
+    pub(crate) kubelets: Kubelets,
     /// Ends watches and tunnels.
     pub(crate) stop: CancellationToken,
     /// The tunnels of upgraded connections.
@@ -49,6 +52,7 @@ impl ApiServer {
     pub async fn new(config: Config) -> Result<Self, StartError> {
         let creators =
             config.creators.into_iter().map(|c| ((c.group, c.resource, c.subresource), c.creator)).collect();
+        config.storage.restore().await.map_err(StartError::Storage)?;
         let server = Self(Arc::new(Inner {
             storage: config.storage,
             authenticator: config.authenticator,
@@ -59,9 +63,11 @@ impl ApiServer {
             issuer: config.issuer,
             health: config.health,
             metrics: Metrics::default(),
+            kubelets: Kubelets::new(config.kubelet_tls),
             stop: CancellationToken::new(),
             tunnels: TaskTracker::new(),
         }));
+        bootstrap::ensure(&server, config.advertise, config.service_address).await?;
         Ok(server)
     }
 

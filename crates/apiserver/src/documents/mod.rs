@@ -2,6 +2,7 @@
 
 mod discovery;
 mod health;
+mod openapi;
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -27,6 +28,10 @@ pub async fn answer(server: &Inner, exchange: &Exchange) -> Result<Response, Api
         }
         ["api" | "apis", ..] => {
             let found = discovery::answer(server, exchange, &parts)?;
+            Ok(found.unwrap_or_else(|| respond::text(StatusCode::NOT_FOUND, "404 page not found\n")))
+        }
+        ["openapi", rest @ ..] => {
+            let found = openapi::answer(server, exchange, rest);
             Ok(found.unwrap_or_else(|| respond::text(StatusCode::NOT_FOUND, "404 page not found\n")))
         }
         [""] | [] => Ok(respond::json_document(StatusCode::OK, &index(server), true)),

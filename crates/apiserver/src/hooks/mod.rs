@@ -15,6 +15,14 @@ pub trait Hooks: Send + Sync + 'static {
         Ok(Reservation::default())
     }
 
+    /// Whether [`Self::restore`] must see the stored objects.
+    fn restores(&self) -> bool {
+        false
+    }
+
+    /// Takes in an object that is stored already, when the server starts.
+    fn restore(&self, _stored: &Tree) {}
+
     /// After the object is gone from the store: gives back what it had.
     fn released(&self, _old: &Tree) {}
 

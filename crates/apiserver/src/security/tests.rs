@@ -51,6 +51,7 @@ impl Cluster {
             version: Version::default(),
             kubelet_tls: None,
             advertise: ([127, 0, 0, 1], 6443).into(),
+            service_address: [10, 96, 0, 1].into(),
             issuer: Some(security.issuer),
             health: Vec::new(),
         };

@@ -42,6 +42,16 @@ impl Storage {
         Self { store, routes: Routes::new(resources, hooks) }
     }
 
+    /// Lets the hooks take in what is stored. Before anything is written.
+    pub async fn restore(&self) -> Result<(), ApiError> {
+        for entry in self.routes.all().filter(|entry| entry.hooks.restores()) {
+            for tree in self.trees(entry, "").await?.0 {
+                entry.hooks.restore(&tree);
+            }
+        }
+        Ok(())
+    }
+
     /// The resources.
     pub fn routes(&self) -> &Routes {
         &self.routes

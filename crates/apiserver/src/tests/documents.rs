@@ -71,3 +71,19 @@ async fn health_version_and_metrics_answer() {
     h.server.shutdown().await;
     assert_eq!(h.get("/readyz").await.code, 500);
 }
+
+#[tokio::test]
+async fn openapi_is_published() {
+    let h = Harness::new().await;
+    let index = h.get("/openapi/v3").await.ok();
+    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().expect("a URL").to_owned();
+    let apps = h.get(&url).await.ok();
+    assert!(apps["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"].is_object());
+    assert_eq!(h.get("/openapi/v3/apis/apps/v1?hash=old").await.headers["location"], url.as_str());
+    assert_eq!(h.get("/openapi/v3/apis/none/v1").await.code, 404);
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let request = Harness::request("GET", "/openapi/v2").header("accept", accept);
+    let answer = h.answer(request.body(body::empty()).expect("a request")).await;
+    assert_eq!(answer.headers["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    assert!(answer.body.len() > 100_000);
+}

@@ -4,6 +4,8 @@ mod crud;
 mod deleting;
 mod documents;
 mod listing;
+mod serving;
+mod special;
 mod watching;
 
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use tower::Service;
 
 use crate::request::{Attributes, Authenticator, Authorizer, Decision, User};
 use crate::wire::body::{self, Body};
-use crate::{ApiServer, Config, HookTable, Storage, Version};
+use crate::{AddressRange, ApiServer, Config, HookTable, ServiceAllocations, Storage, Version};
 
 /// Knows nobody.
 struct NoCredentials;
@@ -29,6 +31,19 @@ impl Authenticator for NoCredentials {
         _: &'a http::request::Parts,
     ) -> BoxFuture<'a, Result<Option<User>, String>> {
         Box::pin(async { Ok(None) })
+    }
+}
+
+/// Takes everybody for `admin`.
+struct Everybody;
+
+impl Authenticator for Everybody {
+    fn authenticate<'a>(
+        &'a self,
+        _: &'a http::request::Parts,
+    ) -> BoxFuture<'a, Result<Option<User>, String>> {
+        let user = User { name: "admin".to_owned(), ..User::default() };
+        Box::pin(async move { Ok(Some(user)) })
     }
 }
 
@@ -79,17 +94,35 @@ impl Answer {
 
 impl Harness {
     pub async fn new() -> Self {
+        Self::start(None, Arc::new(NoCredentials)).await
+    }
+
+    /// A server that reaches kubelets; `open` takes everybody for `admin`.
+    pub async fn with_kubelets(tls: Arc<rustls::ClientConfig>, open: bool) -> Self {
+        let authenticator: Arc<dyn Authenticator> =
+            if open { Arc::new(Everybody) } else { Arc::new(NoCredentials) };
+        Self::start(Some(tls), authenticator).await
+    }
+
+    async fn start(
+        kubelet_tls: Option<Arc<rustls::ClientConfig>>,
+        authenticator: Arc<dyn Authenticator>,
+    ) -> Self {
         let store = Arc::new(MemoryStore::default());
-        let storage = Arc::new(Storage::new(store, steersman_registry::resources(), &HookTable::new()));
+        let range = AddressRange::new([10, 96, 0, 0].into(), 16).expect("a range");
+        let mut hooks = HookTable::new();
+        hooks.set("", "services", Arc::new(ServiceAllocations::new(range, 30000..=32767)));
+        let storage = Arc::new(Storage::new(store, steersman_registry::resources(), &hooks));
         let server = ApiServer::new(Config {
             storage,
-            authenticator: Arc::new(NoCredentials),
+            authenticator,
             authorizer: Arc::new(AllButNobody),
             admission: Vec::new(),
             creators: Vec::new(),
             version: Version::default(),
-            kubelet_tls: None,
+            kubelet_tls,
             advertise: ([127, 0, 0, 1], 6443).into(),
+            service_address: range.first().into(),
             issuer: None,
             health: Vec::new(),
         })

@@ -38,13 +38,27 @@ pub async fn create(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> 
 
 /// Creates an object that is decoded already.
 pub async fn create_tree(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Result<Shown, ApiError> {
-    let strategy = call.entry.resource.strategy;
     if !matches!(tree.resource_version(), "" | "0") {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     settle_namespace(call, &mut tree)?;
-    strategy.apply_defaults(&mut tree);
-    managers::track_create(call, &mut tree)?;
+    call.entry.resource.strategy.apply_defaults(&mut tree);
+    managers::track(call, &mut tree, None);
+    finish(call, tree, options).await
+}
+
+/// Creates an object that was applied: who owns its fields is settled.
+pub async fn create_applied(
+    call: &Call<'_>,
+    mut tree: Tree,
+    options: &WriteOptions,
+) -> Result<Shown, ApiError> {
+    call.entry.resource.strategy.apply_defaults(&mut tree);
+    finish(call, tree, options).await
+}
+
+async fn finish(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Result<Shown, ApiError> {
+    let strategy = call.entry.resource.strategy;
     let name = tree.name().to_owned();
     call.admit(Operation::Create, &name, Some(&mut tree), None, options.dry_run).await?;
     strategy.apply_defaults(&mut tree);

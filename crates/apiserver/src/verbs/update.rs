@@ -96,7 +96,9 @@ async fn try_change(
     let name = call.info.name.as_str();
     strategy.apply_defaults(&mut new);
     meta::fill_for_update(&mut new, old);
-    managers::track_update(call, &mut new, old, source).map_err(failed)?;
+    if source != Source::Apply {
+        managers::track(call, &mut new, Some(old));
+    }
     call.admit(Operation::Update, name, Some(&mut new), Some(old), options.dry_run).await.map_err(failed)?;
     strategy.apply_defaults(&mut new);
     strategy.prepare_for_update(&mut new, old, &call.context());
