@@ -107,7 +107,8 @@ impl PodView {
     }
 
     /// All containers of this name, newest first.
-    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Container> {
+    pub fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Container> + use<'a> {
+        let name = name.to_owned();
         self.containers.iter().filter(move |container| container.name == name)
     }
 
