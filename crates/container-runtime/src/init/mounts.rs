@@ -132,16 +132,34 @@ pub fn make_target(root: BorrowedFd<'_>, path: &str, directory: bool) -> io::Res
     open_in_root(root, path, OFlags::PATH)
 }
 
+/// How many links to nowhere may follow each other on the way to a mount.
+const LINKS: u32 = 40;
+
 /// Makes every missing directory of `path` and opens the last.
 pub fn make_directories(root: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
+    make_directories_through(root, path, LINKS)
+}
+
+fn make_directories_through(root: BorrowedFd<'_>, path: &str, links: u32) -> io::Result<OwnedFd> {
     let mut done = String::new();
     let mut current = open_in_root(root, ".", OFlags::PATH | OFlags::DIRECTORY)?;
     for part in path.split('/').filter(|p| !p.is_empty()) {
+        let before = done.clone();
         done.push('/');
         done.push_str(part);
         current = match open_in_root(root, &done, OFlags::PATH | OFlags::DIRECTORY) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                allow_existing(rustix::fs::mkdirat(&current, part, Mode::from_raw_mode(0o755)))?;
+                match rustix::fs::mkdirat(&current, part, Mode::from_raw_mode(0o755)) {
+                    // It exists and cannot be opened: a link to nowhere. Its target is made, inside the root.
+                    Err(Errno::EXIST) => {
+                        let links = links.checked_sub(1).ok_or(Errno::LOOP)?;
+                        let target = rustix::fs::readlinkat(&current, part, Vec::new())?;
+                        let target = target.into_string().map_err(|_| io::ErrorKind::InvalidInput)?;
+                        let base = if target.starts_with('/') { "" } else { &before };
+                        make_directories_through(root, &format!("{base}/{target}"), links)?;
+                    }
+                    made => made?,
+                }
                 open_in_root(root, &done, OFlags::PATH | OFlags::DIRECTORY)?
             }
             found => found?,
