@@ -115,11 +115,6 @@ impl Call<'_> {
         if program.is_empty() { "unknown".to_owned() } else { program.chars().take(128).collect() }
     }
 
-    /// 404 for an object of this resource.
-    pub fn not_found(&self, name: &str) -> ApiError {
-        ApiError::not_found(self.entry.resource.group, self.entry.resource.plural, name)
-    }
-
     /// 409 for an object of this resource.
     pub fn conflict(&self, name: &str, why: &str) -> ApiError {
         ApiError::conflict(self.entry.resource.group, self.entry.resource.plural, name, why)

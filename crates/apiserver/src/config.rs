@@ -26,7 +26,7 @@ pub struct Config {
     /// How the server shows itself to kubelets (client certificate, trusted CA); without it pods' logs, exec and
     /// the like are refused.
     pub kubelet_tls: Option<Arc<rustls::ClientConfig>>,
-    /// The address that the `kubernetes` service leads to.
+    /// The address that the `kubernetes` service leads to: pods must reach it, so it cannot be a loopback one.
     pub advertise: SocketAddr,
     /// The `kubernetes` service's own address: the first of the service range.
     pub service_address: IpAddr,

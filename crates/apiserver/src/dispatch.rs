@@ -50,6 +50,9 @@ pub async fn dispatch(
         now: Timestamp::now(),
         wanted: Wanted::negotiate(&parts.headers, query, true)?,
     };
+    if let Some(deprecation) = entry.resource.deprecation {
+        warnings.add(deprecation);
+    }
     let body = body::read(body).await?;
     if let Some(creator) = creation::creator(&call).filter(|_| info.verb == "create") {
         return creation::create(&call, body, &**creator).await;

@@ -50,7 +50,7 @@ impl Cluster {
             creators: security.creators,
             version: Version::default(),
             kubelet_tls: None,
-            advertise: ([127, 0, 0, 1], 6443).into(),
+            advertise: ([192, 0, 2, 1], 6443).into(),
             service_address: [10, 96, 0, 1].into(),
             issuer: Some(security.issuer),
             health: Vec::new(),

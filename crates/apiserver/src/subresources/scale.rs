@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use serde_json::json;
 use steersman_apimachinery::Tree;
-use steersman_apimachinery::field::{Error, Path};
-use steersman_apimachinery::labels::Selector;
 use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_apimachinery::status::ApiError;
+use steersman_registry::{scale_of, set_scale, validate_scale};
 
 use crate::call::{Call, Shown};
 use crate::verbs::decode;
@@ -50,15 +48,12 @@ async fn rescale(
     let inner = Call { subresource: None, ..*call };
     let shown = change(&inner, options, source, |old| {
         let scale = make(&scale_of(old))?;
-        let replicas = scale.i64_at("spec.replicas").unwrap_or(0);
-        if replicas < 0 {
-            let path = Path::new("spec").child("replicas");
-            let problem = Error::invalid(path, replicas, "must be greater than or equal to 0");
-            return Err(ApiError::invalid("autoscaling", "Scale", scale.name(), &vec![problem]));
+        let problems = validate_scale(&scale);
+        if !problems.is_empty() {
+            return Err(ApiError::invalid("autoscaling", "Scale", scale.name(), &problems));
         }
         let mut new = old.clone();
-        new.set("spec.replicas", replicas);
-        new.copy_from(&scale, "metadata.resourceVersion");
+        set_scale(&mut new, &scale);
         if !scale.uid().is_empty() {
             new.copy_from(&scale, "metadata.uid");
         }
@@ -66,46 +61,4 @@ async fn rescale(
     })
     .await?;
     Ok(shown.tree())
-}
-
-fn scale_of(object: &Tree) -> Tree {
-    let selector = object.at("spec.selector");
-    // Old kinds select by a plain map, newer ones by a label selector.
-    let is_map =
-        selector.is_some_and(|s| s.get("matchLabels").is_none() && s.get("matchExpressions").is_none());
-    let selector = if is_map {
-        Selector::from_map(selector).to_string()
-    } else {
-        Selector::from_label_selector(selector).map(|s| s.to_string()).unwrap_or_default()
-    };
-    let mut metadata = json!({});
-    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
-        if let Some(value) = object["metadata"].get(field) {
-            metadata[field] = value.clone();
-        }
-    }
-    let mut scale = json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
-        "spec": {}, "status": { "replicas": object.i64_at("status.replicas").unwrap_or(0), "selector": selector },
-    });
-    match object.i64_at("spec.replicas") {
-        Some(replicas) if replicas != 0 => scale.set("spec.replicas", replicas),
-        _ => {}
-    }
-    scale
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scale_tells_replicas_and_selector() {
-        let object = json!({"metadata": {"name": "d", "labels": {"x": "y"}}, "spec": {"replicas": 3,
-            "selector": {"matchLabels": {"app": "web"}}}, "status": {"replicas": 2}});
-        let scale = scale_of(&object);
-        assert_eq!(scale["metadata"], json!({"name": "d"}));
-        assert_eq!(scale["spec"]["replicas"], 3);
-        assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=web"}));
-    }
 }

@@ -3,6 +3,7 @@
 mod crud;
 mod deleting;
 mod documents;
+mod kubectl;
 mod listing;
 mod serving;
 mod special;
@@ -121,7 +122,7 @@ impl Harness {
             creators: Vec::new(),
             version: Version::default(),
             kubelet_tls,
-            advertise: ([127, 0, 0, 1], 6443).into(),
+            advertise: ([192, 0, 2, 1], 6443).into(),
             service_address: range.first().into(),
             issuer: None,
             health: Vec::new(),

@@ -19,19 +19,19 @@ use super::Harness;
 use crate::request::User;
 use crate::wire::body::{self, Body};
 
-struct Certified {
+pub struct Certified {
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Certified {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
         Self { certificate: made.cert.der().clone(), key }
     }
 
-    fn server(&self) -> rustls::ServerConfig {
+    pub fn server(&self) -> rustls::ServerConfig {
         rustls::ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -40,7 +40,7 @@ impl Certified {
             .expect("a config")
     }
 
-    fn client(&self) -> rustls::ClientConfig {
+    pub fn client(&self) -> rustls::ClientConfig {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("a root");
         rustls::ClientConfig::builder_with_provider(provider())

@@ -17,7 +17,7 @@ async fn a_cluster_begins_with_its_namespaces_and_the_kubernetes_service() {
     let endpoints = h.get("/api/v1/namespaces/default/endpoints/kubernetes").await.ok();
     assert_eq!(endpoints["subsets"][0]["ports"][0]["port"], 6443);
     let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
-    assert_eq!(h.get(slices).await.ok()["endpoints"][0]["addresses"], json!(["127.0.0.1"]));
+    assert_eq!(h.get(slices).await.ok()["endpoints"][0]["addresses"], json!(["192.0.2.1"]));
 }
 
 #[tokio::test]
