@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::Client;
 use steersman_controller_runtime::{EventRecorder, EventSource, EventWriter, SharedInformers};
 use tokio::task::JoinSet;
@@ -76,6 +76,7 @@ impl Kubelet {
             config_maps: ObjectStore::new(client.clone(), stop.clone()),
             secrets: ObjectStore::new(client.clone(), stop.clone()),
             services: informers.informer::<Service>(),
+            node: informers.selected::<Node>(&format!("metadata.name={}", config.node_name)),
             statuses: StatusWriter::new(client.clone(), pods.clone()),
             pods,
             events: recorder,

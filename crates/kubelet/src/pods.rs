@@ -118,8 +118,11 @@ impl Pods {
         }
     }
 
+    /// UIDs of the pods that are wanted or still being ended. What the API has counts even before its worker began.
     fn uids(&self) -> BTreeSet<String> {
-        self.handles.lock().keys().cloned().collect()
+        let wanted = self.shared.pods.cache().list();
+        let wanted = wanted.iter().map(|pod| pod.uid().to_owned());
+        wanted.chain(self.handles.lock().keys().cloned()).collect()
     }
 
     /// The pods as they are wanted now.

@@ -171,6 +171,14 @@ impl Runtime {
         call(SHORT, self.service.clone().status(cri::StatusRequest { verbose: false })).await
     }
 
+    /// Tells the runtime which addresses the pods of this node have.
+    pub async fn set_pod_cidr(&self, pod_cidr: String) -> Result<(), Status> {
+        let network_config = Some(cri::NetworkConfig { pod_cidr });
+        let runtime_config = Some(cri::RuntimeConfig { network_config });
+        let request = cri::UpdateRuntimeConfigRequest { runtime_config };
+        call(SHORT, self.service.clone().update_runtime_config(request)).await.map(drop)
+    }
+
     /// The image, if it is on the node.
     pub async fn image(&self, image: &str) -> Result<Option<cri::Image>, Status> {
         let image = Some(cri::ImageSpec { image: image.to_owned(), ..cri::ImageSpec::default() });

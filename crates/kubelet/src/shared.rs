@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, Taint};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret, Service, Taint};
 use kube::Client;
 use steersman_controller_runtime::{EventRecorder, EventType, Informer, ObjectRef};
 use steersman_cri::DnsConfig;
@@ -96,6 +96,8 @@ pub struct Shared {
     pub services: Arc<Informer<Service>>,
     /// Pods of this node.
     pub pods: Arc<Informer<Pod>>,
+    /// The node of this kubelet alone.
+    pub node: Arc<Informer<Node>>,
     /// Statuses on their way.
     pub statuses: StatusWriter,
     /// Cgroups of pods.

@@ -76,6 +76,42 @@ async fn a_new_kubelet_finds_what_runs_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_volume_outlives_its_source_and_the_runtime_learns_its_addresses() {
+    let mut world = World::new().await;
+    world.api.put(MAP, map("one"));
+    world.create_pod(json!({ "containers": [{ "name": "a", "image": "web" }],
+        "volumes": [{ "name": "v", "configMap": { "name": "map" } }] }));
+    world.until("running", is_running).await;
+    world.api.remove(MAP);
+    let want = "FailedMount MountVolume.SetUp failed for volume \"v\" : configmap \"map\" not found";
+    world.wait("event", || world.api.events().contains(&want.to_owned()).then_some(())).await;
+    world.runtime.exit("a", 1);
+    world.until("restarted", |pod| is_running(pod) && container(pod)["restartCount"] == 1).await;
+    world.stop().await;
+    world.api.update("/api/v1/nodes/n1", |node| node["spec"]["podCIDR"] = json!("10.244.0.0/24"));
+    world.start().await;
+    let told = || (world.runtime.state.lock().unwrap().pod_cidr == "10.244.0.0/24").then_some(());
+    world.wait("addresses", told).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_belongs_to_no_pod_is_removed() {
+    let mut world = World::new().await;
+    world.create_pod(json!({ "containers": [{ "name": "a", "image": "web" }] }));
+    world.until("running", is_running).await;
+    world.stop().await;
+    world.api.remove(POD);
+    world.start().await;
+    let gone = || {
+        let state = world.runtime.state.lock().unwrap();
+        state.sandboxes.is_empty().then_some(())
+    };
+    world.wait("sandbox gone", gone).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_object_holds_the_pod_until_it_is_there() {
     let mut world = World::new().await;
     world.create_pod(json!({ "containers": [{ "name": "a", "image": "web",

@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec, NodeStatus, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use steersman_controller_runtime::{EventType, ObjectRef};
+use steersman_controller_runtime::{EventType, ObjectKey, ObjectRef};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
@@ -30,19 +31,21 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let Some(mut known) = register(&shared, &stop).await else { return };
     let about = node_ref(&shared, &known);
     shared.events.event(&about, EventType::Normal, "Starting", "Starting kubelet.");
-    let mut written = tokio::time::Instant::now() - REPORT_EVERY;
+    let mut written = None;
+    let mut told_cidr = String::new();
     loop {
+        tell_pod_cidr(&shared, &known, &mut told_cidr).await;
         let now = jiff::Timestamp::now();
         let observed = status::observe(&shared).await;
         let old = known.status.clone().unwrap_or_default();
         let next = status::node_status(&shared, &observed, &old, now);
         let changed = status::differs(&old, &next);
-        if changed || written.elapsed() >= REPORT_EVERY {
+        if changed || written.is_none_or(|at: Instant| at.elapsed() >= REPORT_EVERY) {
             match write(&shared, &next).await {
                 Ok(node) => {
                     tell_transitions(&shared, &about, &old, &next);
                     known = node;
-                    written = tokio::time::Instant::now();
+                    written = Some(Instant::now());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "node status not written, trying again");
@@ -60,6 +63,23 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(period) => {}
+        }
+    }
+}
+
+/// Hands the addresses that the cluster gave to this node on to the runtime, which may need them for its network.
+async fn tell_pod_cidr(shared: &Shared, known: &Node, told: &mut String) {
+    let seen = shared.node.cache().get(&ObjectKey::cluster(shared.config.node_name.as_str()));
+    let spec = seen.as_deref().unwrap_or(known).spec.as_ref();
+    let cidrs = spec.and_then(|spec| match &spec.pod_cidrs {
+        Some(cidrs) if !cidrs.is_empty() => Some(cidrs.join(",")),
+        _ => spec.pod_cidr.clone(),
+    });
+    let Some(cidrs) = cidrs.filter(|cidrs| !cidrs.is_empty() && cidrs != told) else { return };
+    match shared.runtime.set_pod_cidr(cidrs.clone()).await {
+        Ok(()) => *told = cidrs,
+        Err(status) => {
+            tracing::warn!(%cidrs, %status, "the runtime did not take the pod addresses, trying again")
         }
     }
 }

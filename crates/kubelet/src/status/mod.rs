@@ -60,7 +60,11 @@ pub fn pod_status(input: Input<'_>) -> PodStatus {
     let phase = match input.old.phase.as_deref() {
         Some(terminal @ ("Succeeded" | "Failed")) => terminal,
         _ if input.failed.is_some() => "Failed",
-        _ => phase::phase(pod.spec(), &init, &regular, input.stopped),
+        old => match phase::phase(pod.spec(), &init, &regular, input.stopped) {
+            // A sidecar or a leftover still runs: the pod is over only when nothing does.
+            "Succeeded" | "Failed" if input.view.alive().next().is_some() => old.unwrap_or("Running"),
+            phase => phase,
+        },
     };
     let conditions = conditions::conditions(&input, phase, &init, &regular);
     let ips = pod_ips(&input);

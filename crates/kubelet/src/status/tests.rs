@@ -186,6 +186,19 @@ fn init_containers_hold_the_pod_in_pending() {
 }
 
 #[test]
+fn a_pod_is_over_only_when_its_sidecars_are() {
+    let sidecar = json!({ "name": "s", "restartPolicy": "Always" });
+    let spec =
+        json!({ "restartPolicy": "Never", "initContainers": [sidecar], "containers": [{ "name": "a" }] });
+    let done = ("a", 0, State::Exited, 0);
+    let world = World::new(spec.clone()).with(&[("s", 0, State::Running, 0), done]);
+    assert_eq!(world.phase(), "Running");
+    let mut world = World::new(spec).with(&[("s", 0, State::Exited, 143), done]);
+    world.stopped = true;
+    assert_eq!(world.phase(), "Succeeded");
+}
+
+#[test]
 fn terminal_phases_stay_and_foreign_conditions_too() {
     let mut world = one("Never").with(&[("a", 0, State::Running, 0)]);
     world.old = serde_json::from_value(json!({ "phase": "Failed",

@@ -102,6 +102,8 @@ pub(crate) struct PodWorker {
     pulled: HashMap<String, String>,
     pull_errors: HashMap<String, String>,
     tokens: Tokens,
+    /// Volumes that have been in place, by name.
+    mounted: HashMap<String, std::path::PathBuf>,
     kills: JoinSet<()>,
     kill_grace: Option<Duration>,
     retries: Backoff,
@@ -137,6 +139,7 @@ impl PodWorker {
             pulled: HashMap::new(),
             pull_errors: HashMap::new(),
             tokens: Tokens::default(),
+            mounted: HashMap::new(),
             kills: JoinSet::new(),
             kill_grace: None,
             retries: Backoff::new(Duration::from_millis(500), Duration::from_secs(120)),

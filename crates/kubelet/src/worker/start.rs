@@ -98,6 +98,8 @@ impl PodWorker {
             resources: resources::container_resources(&self.pod, &container, memory, unified),
         };
         let config = container_config(&self.pod, &container, parts);
+        let logs = format!("{}/{}", ground.sandbox.log_directory, start.name);
+        tokio::fs::create_dir_all(&logs).await.map_err(|error| config_error(&error))?;
         let runtime = self.shared.runtime.clone();
         let created = runtime.create_container(sandbox, config, ground.sandbox.clone()).await;
         let id = created.map_err(|status| Refusal::new("CreateContainerError", status.message()))?;

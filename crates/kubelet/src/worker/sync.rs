@@ -1,6 +1,5 @@
 //! The step of a pod that is to run.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,7 +37,10 @@ impl PodWorker {
         if self.ground_is_needed(&plan) {
             match self.prepare_ground(&plan).await? {
                 Some(ground) => self.start_planned(&plan, &ground).await?,
-                None => return Ok(()),
+                None => {
+                    self.sync_probes(&Kind::ALL);
+                    return Ok(());
+                }
             }
             self.view = self.shared.runtime.pod_view(self.pod.uid()).await?;
             self.report(false);
@@ -131,17 +133,21 @@ impl PodWorker {
             made.map_err(|source| StepError::Io { action: "make the pod's cgroup", source })?;
         }
         let ips = self.pod_ips();
-        let (volumes, errors) = self.set_up_volumes(&objects, &ips).await;
-        if !errors.is_empty() {
-            for error in &errors {
-                self.shared.pod_event(&self.pod, EventType::Warning, "FailedMount", error.to_string());
-            }
+        let errors = self.set_up_volumes(&objects, &ips).await;
+        for error in &errors {
+            self.shared.pod_event(&self.pod, EventType::Warning, "FailedMount", error.to_string());
+        }
+        if errors.is_empty() {
+            self.retries.forget("volumes");
+        } else {
             let delay = self.retry_delay("volumes");
             self.look_at(Instant::now() + delay);
-            // What runs goes on with the content it has.
+        }
+        // A volume that was in place keeps its content when its source has gone.
+        if errors.iter().any(|error| !self.mounted.contains_key(&error.volume)) {
             return Ok(None);
         }
-        self.retries.forget("volumes");
+        let volumes = self.mounted.clone();
         let name = match hosts::pod_name(&self.pod, &self.shared.config.cluster_domain) {
             Ok(name) => name,
             Err(error) => {
@@ -193,11 +199,8 @@ impl PodWorker {
             .unwrap_or_default()
     }
 
-    async fn set_up_volumes(
-        &mut self,
-        objects: &Objects,
-        ips: &[String],
-    ) -> (HashMap<String, PathBuf>, Vec<VolumeError>) {
+    /// Puts the volumes in place and notes where; what failed is given back.
+    async fn set_up_volumes(&mut self, objects: &Objects, ips: &[String]) -> Vec<VolumeError> {
         let tokens = self.tokens.collect(&self.shared.client, &self.pod).await;
         if let Some(renewal) = self.tokens.next_renewal() {
             self.look_at(renewal);
@@ -208,13 +211,12 @@ impl PodWorker {
             host_ips: &self.shared.config.node_ips,
             allocatable: &self.shared.machine.allocatable,
         };
-        let (mut places, mut errors, mut work) = (HashMap::new(), Vec::new(), Vec::new());
+        let (mut errors, mut work) = (Vec::new(), Vec::new());
         let dir = self.shared.pod_dir(self.pod.uid());
         for volume in self.pod.spec().volumes.iter().flatten() {
             match volumes::prepare(volume, objects, &downward, &tokens) {
                 Ok(prepared) => {
                     let at = volumes::location(&dir, &volume.name, &prepared);
-                    places.insert(volume.name.clone(), at.clone());
                     work.push((volume.name.clone(), at, prepared));
                 }
                 Err(error) => errors.push(error),
@@ -222,19 +224,27 @@ impl PodWorker {
         }
         let group = volumes::fs_group(&self.pod);
         let place_all = move || {
-            let mut failed = Vec::new();
-            for (volume, at, prepared) in work {
-                if let Err(message) = volumes::put_in_place(&at, &prepared, group) {
-                    failed.push(VolumeError { volume, message });
-                }
-            }
-            failed
+            let place =
+                |(volume, at, prepared): (String, PathBuf, volumes::Prepared)| match volumes::put_in_place(
+                    &at, &prepared, group,
+                ) {
+                    Ok(()) => Ok((volume, at)),
+                    Err(message) => Err(VolumeError { volume, message }),
+                };
+            work.into_iter().map(place).collect::<Vec<_>>()
         };
         match tokio::task::spawn_blocking(place_all).await {
-            Ok(failed) => errors.extend(failed),
+            Ok(done) => {
+                for volume in done {
+                    match volume {
+                        Ok((volume, at)) => drop(self.mounted.insert(volume, at)),
+                        Err(error) => errors.push(error),
+                    }
+                }
+            }
             Err(error) => errors.push(VolumeError { volume: String::new(), message: error.to_string() }),
         }
-        (places, errors)
+        errors
     }
 
     async fn start_planned(&mut self, plan: &Plan, ground: &Ground) -> Result<(), StepError> {
@@ -250,6 +260,8 @@ impl PodWorker {
 
     /// Makes the sandbox; false when that failed and was reported.
     async fn make_sandbox(&mut self, ground: &Ground) -> Result<bool, StepError> {
+        let logs = tokio::fs::create_dir_all(&ground.sandbox.log_directory).await;
+        logs.map_err(|source| StepError::Io { action: "make the pod's log directory", source })?;
         let handler = self.pod.spec().runtime_class_name.clone().unwrap_or_default();
         match self.shared.runtime.run_sandbox(ground.sandbox.clone(), &handler).await {
             Ok(_) => {

@@ -74,6 +74,10 @@ impl FakeApi {
         });
     }
 
+    pub fn remove(&self, path: &str) {
+        self.change(path, |_| None);
+    }
+
     fn change(&self, path: &str, change: impl FnOnce(Option<&Value>) -> Option<Value>) -> Option<Value> {
         let mut state = self.state.lock().unwrap();
         let old = state.objects.get(path);

@@ -24,6 +24,7 @@ pub struct State {
     pub containers: BTreeMap<String, (String, ContainerConfig, ContainerStatus)>,
     pub images: Vec<String>,
     pub pulls: usize,
+    pub pod_cidr: String,
     next: u32,
 }
 
@@ -293,6 +294,15 @@ impl RuntimeService for FakeRuntime {
         Ok(Response::new(Box::pin(events)))
     }
 
+    async fn update_runtime_config(
+        &self,
+        request: Request<UpdateRuntimeConfigRequest>,
+    ) -> Answer<UpdateRuntimeConfigResponse> {
+        let network = request.into_inner().runtime_config.and_then(|config| config.network_config);
+        self.state.lock().unwrap().pod_cidr = network.unwrap_or_default().pod_cidr;
+        Ok(Response::new(UpdateRuntimeConfigResponse {}))
+    }
+
     async fn exec_sync(&self, request: Request<ExecSyncRequest>) -> Answer<ExecSyncResponse> {
         let fails = request.into_inner().cmd == ["false"];
         let stdout = if fails { b"not well".to_vec() } else { Vec::new() };
@@ -313,7 +323,6 @@ impl RuntimeService for FakeRuntime {
         pod_sandbox_stats: PodSandboxStatsRequest => PodSandboxStatsResponse,
         list_pod_sandbox_stats: ListPodSandboxStatsRequest => ListPodSandboxStatsResponse,
         stream_pod_sandbox_stats: StreamPodSandboxStatsRequest => Self::StreamPodSandboxStatsStream,
-        update_runtime_config: UpdateRuntimeConfigRequest => UpdateRuntimeConfigResponse,
         checkpoint_container: CheckpointContainerRequest => CheckpointContainerResponse,
         checkpoint_pod: CheckpointPodRequest => CheckpointPodResponse,
         restore_pod: RestorePodRequest => RestorePodResponse,
