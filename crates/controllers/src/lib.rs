@@ -19,7 +19,9 @@ mod pods;
 mod selectors;
 
 mod cluster_role_aggregation;
+mod deployment;
 mod namespace;
+mod replica_set;
 mod root_ca;
 mod service_account;
 

@@ -30,6 +30,8 @@ pub const CONTROLLERS: &[Controller] = &[
         name: "clusterrole-aggregation-controller",
         start: |c| Box::pin(crate::cluster_role_aggregation::run(c)),
     },
+    Controller { name: "replicaset-controller", start: |c| Box::pin(crate::replica_set::run(c)) },
+    Controller { name: "deployment-controller", start: |c| Box::pin(crate::deployment::run(c)) },
 ];
 
 impl Controller {
