@@ -19,6 +19,7 @@ use crate::request::User;
 use crate::routes::Entry;
 use crate::server::Inner;
 use crate::wire::body::{Body, Response};
+use crate::wire::respond;
 
 pub use kubelet::Kubelets;
 
@@ -76,10 +77,13 @@ impl Connector {
                 pods::target(self, server, exchange).await?
             }
             Self::PodProxy | Self::ServiceProxy | Self::NodeProxy => {
-                proxy::target(self, server, exchange).await?
+                Some(proxy::target(self, server, exchange).await?)
             }
         };
-        tunnel::forward(server, &target, exchange, body).await
+        match target {
+            Some(target) => tunnel::forward(server, &target, exchange, body).await,
+            None => Ok(respond::text(StatusCode::OK, "")),
+        }
     }
 
     fn check_method(self, exchange: &Exchange) -> Result<(), ApiError> {

@@ -13,25 +13,22 @@ use crate::wire::query::Query;
 /// The annotation that names the container to take where none is given.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
-/// Finds the pod's kubelet and says what to ask of it.
-pub async fn target(connector: Connector, server: &Inner, exchange: &Exchange) -> Result<Target, ApiError> {
+/// Finds the pod's kubelet and says what to ask of it; `None` if there is none and the answer is nothing.
+pub async fn target(
+    connector: Connector,
+    server: &Inner,
+    exchange: &Exchange,
+) -> Result<Option<Target>, ApiError> {
     let info = &exchange.info;
     let pod = target::object(server, "pods", &info.namespace, &info.name).await?;
     let path = path(connector, &pod, &exchange.query)?;
     let node = pod.str_at("spec.nodeName");
-    if node.is_empty() {
-        let name = pod.name();
-        return Err(match connector {
-            // Upstream answers an empty log here; its kubectl then waits for the pod.
-            Connector::Log => not_placed(name),
-            _ => ApiError::bad_request(format!("pod {name} does not have a host assigned")),
-        });
+    match (node, connector) {
+        // A pod that is not placed has an empty log, as upstream has it.
+        ("", Connector::Log) => Ok(None),
+        ("", _) => Err(ApiError::bad_request(format!("pod {} does not have a host assigned", pod.name()))),
+        (node, _) => target::kubelet(server, node, path).await.map(Some),
     }
-    target::kubelet(server, node, path).await
-}
-
-fn not_placed(name: &str) -> ApiError {
-    ApiError::bad_request(format!("pod {name} does not have a host assigned"))
 }
 
 fn path(connector: Connector, pod: &Tree, query: &Query) -> Result<String, ApiError> {

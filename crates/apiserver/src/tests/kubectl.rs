@@ -70,7 +70,7 @@ async fn kubectl_works() {
         ("scale deploy/web --replicas=5", "", "deployment.apps/web scaled"),
         ("set image deploy/web web=nginx:2", "", "deployment.apps/web image updated"),
         ("label deploy web tier=front", "", "deployment.apps/web labeled"),
-        ("annotate cm settings x=y", "", "configmap/settings annotated"),
+        ("annotate cm settings x=y", "", "configmap/settings annotate"),
         (
             "patch cm settings --type=json -p=[{\"op\":\"remove\",\"path\":\"/data/a\"}]",
             "",
@@ -87,7 +87,8 @@ async fn kubectl_works() {
         ("version", "", "v1.37.0"),
         ("get ns", "", "kube-node-lease"),
         ("run p --image=nginx", "", "pod/p created"),
-        ("logs p", "", "pod p does not have a host assigned"),
+        ("logs p", "", ""),
+        ("exec p -- ls", "", "pod p does not have a host assigned"),
         ("get pods -A -o wide", "", "default     p "),
         ("get pods --field-selector=metadata.name=p -o name", "", "pod/p"),
         ("delete pod p --wait=false", "", "pod \"p\" deleted"),

@@ -3,6 +3,7 @@
 mod crud;
 mod deleting;
 mod documents;
+mod in_process;
 mod kubectl;
 mod listing;
 mod serving;
