@@ -15,6 +15,7 @@ pub mod cgroup;
 mod client;
 mod config;
 pub mod init;
+mod node;
 pub mod plan;
 mod record;
 mod seams;
@@ -26,6 +27,7 @@ mod sys;
 pub mod teardown;
 
 pub use config::{RuntimeConfig, instance_name};
+pub use node::{NodeImages, NodeNetwork};
 pub use record::SandboxRecord;
 pub use seams::{ImageConfig, Images, Network, PodNetwork, PreparedImage, SeamError};
 pub use service::{Runtime, RuntimeError};

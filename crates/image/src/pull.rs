@@ -226,11 +226,9 @@ impl ImageStore {
         }
         let protected = self.busy.protect(&diff_ids);
         let work = manifest.layers.iter().zip(diff_ids.iter()).zip(&protected);
-        futures::stream::iter(work)
-            .map(|((layer, diff_id), lock)| pull.layer(layer, diff_id, lock))
-            .buffer_unordered(PARALLEL)
-            .try_collect::<()>()
-            .await?;
+        // Collected first: a closure over borrowed layers inside the stream would keep the future from being `Send`.
+        let layers: Vec<_> = work.map(|((layer, diff_id), lock)| pull.layer(layer, diff_id, lock)).collect();
+        futures::stream::iter(layers).buffer_unordered(PARALLEL).try_collect::<()>().await?;
         // A name that pins a digest is no tag.
         let tags = if name.digest().is_some() { Vec::new() } else { vec![name.to_string()] };
         let digests = vec![format!("{}@{}", name.repository(), list_digest.unwrap_or(digest))];

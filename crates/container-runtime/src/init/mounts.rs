@@ -190,8 +190,8 @@ fn cgroups(root: BorrowedFd<'_>, mount: &Mount, layout: &Layout) -> io::Result<(
         let kind = if hierarchy.is_v2() { "cgroup2" } else { "cgroup" };
         let name = hierarchy.root.file_name().and_then(|n| n.to_str()).unwrap_or(kind);
         let tree = new_filesystem(kind, &hierarchy.controllers, attributes)?;
-        let target = make_target(root, &format!("{}/{name}", mount.target), true)?;
-        attach(tree, target)?;
+        rustix::fs::mkdirat(&tmpfs, name, Mode::from_raw_mode(0o755))?;
+        attach(tree, rustix::fs::openat(&tmpfs, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)?;
     }
     if mount.readonly {
         let set = MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into();
