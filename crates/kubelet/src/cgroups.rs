@@ -71,10 +71,10 @@ impl Cgroups {
         let mut trees: Vec<PathBuf> = Vec::new();
         for controller in V1_CONTROLLERS {
             // cpu and cpuacct are often one tree under two names.
-            if let Ok(tree) = fs::canonicalize(self.mount.join(controller)) {
-                if !trees.contains(&tree) {
-                    trees.push(tree);
-                }
+            if let Ok(tree) = fs::canonicalize(self.mount.join(controller))
+                && !trees.contains(&tree)
+            {
+                trees.push(tree);
             }
         }
         trees

@@ -92,6 +92,11 @@ impl Kubelet {
         Ok(Self { shared, pods, events, server, stop })
     }
 
+    /// Where the server listens, once it is on: with port 0 in the configuration the kernel chose one.
+    pub fn server_address(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().and_then(Server::address)
+    }
+
     /// Runs until `stop` is cancelled or a part ends; returns after all parts ended. Containers go on.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let inner = self.stop.clone();

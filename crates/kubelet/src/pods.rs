@@ -250,10 +250,10 @@ impl Pods {
             }
             for cgroup in cgroups.pods(&root) {
                 let uid = cgroup.rsplit("/pod").next().unwrap_or_default();
-                if !keep.contains(uid) {
-                    if let Err(error) = cgroups.remove(&cgroup) {
-                        tracing::warn!(%cgroup, %error, "could not remove the cgroup of a pod that is gone");
-                    }
+                if !keep.contains(uid)
+                    && let Err(error) = cgroups.remove(&cgroup)
+                {
+                    tracing::warn!(%cgroup, %error, "could not remove the cgroup of a pod that is gone");
                 }
             }
         };

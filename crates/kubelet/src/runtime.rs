@@ -192,14 +192,17 @@ impl Runtime {
     }
 }
 
-/// Bounds a call in time.
-pub async fn call<T>(
+/// Bounds a call in time. The call goes to the heap: its state is large, and workers that wait hold many.
+pub fn call<T>(
     limit: Duration,
-    rpc: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Status> {
-    match tokio::time::timeout(limit, rpc).await {
-        Ok(response) => response.map(Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
+    rpc: impl Future<Output = Result<Response<T>, Status>> + Send,
+) -> impl Future<Output = Result<T, Status>> + Send {
+    let rpc = Box::pin(rpc);
+    async move {
+        match tokio::time::timeout(limit, rpc).await {
+            Ok(response) => response.map(Response::into_inner),
+            Err(_) => Err(Status::deadline_exceeded("context deadline exceeded")),
+        }
     }
 }
 

@@ -66,11 +66,12 @@ impl AtomicWriter {
         payload.keys().try_for_each(|path| paths::check(path))?;
         let old = fs::read_link(self.target.join(DATA_LINK)).ok();
         let present = old.as_ref().map(|old| files_under(&self.target.join(old))).transpose()?;
-        if let (Some(old), Some(present)) = (&old, &present) {
-            if present.iter().eq(payload.keys()) && self.holds(old, payload) {
-                self.link_entries(payload)?;
-                return Ok(Written::Unchanged);
-            }
+        if let (Some(old), Some(present)) = (&old, &present)
+            && present.iter().eq(payload.keys())
+            && self.holds(old, payload)
+        {
+            self.link_entries(payload)?;
+            return Ok(Written::Unchanged);
         }
         let version = self.write_version(payload, group)?;
         self.publish(&version)?;

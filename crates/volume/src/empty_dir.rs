@@ -24,11 +24,11 @@ pub enum Medium {
 /// Makes `path` an empty directory with `mode`; what a former run of the pod's volume left stays.
 pub fn set_up(path: &Path, medium: Medium, mode: u32) -> io::Result<()> {
     fs::create_dir_all(path)?;
-    if let Medium::Memory { limit_bytes } = medium {
-        if !mount::is_mount_point(path)? {
-            let size = limit_bytes.map_or(String::new(), |bytes| format!(",size={bytes}"));
-            mount::mount_tmpfs(path, &format!("mode={mode:o}{size}"), MsFlags::empty())?;
-        }
+    if let Medium::Memory { limit_bytes } = medium
+        && !mount::is_mount_point(path)?
+    {
+        let size = limit_bytes.map_or(String::new(), |bytes| format!(",size={bytes}"));
+        mount::mount_tmpfs(path, &format!("mode={mode:o}{size}"), MsFlags::empty())?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }

@@ -120,7 +120,6 @@ pub fn container_security(
         readonly_paths: if unmasked { Vec::new() } else { READ_ONLY.map(str::to_owned).into() },
         seccomp: Some(seccomp_profile(seccomp.filter(|_| !privileged), seccomp_root)),
         apparmor: own.app_armor_profile.as_ref().or(of_pod.app_armor_profile.as_ref()).map(apparmor),
-        ..LinuxContainerSecurityContext::default()
     }
 }
 

@@ -76,7 +76,6 @@ pub fn node_status(shared: &Shared, observed: &Observed, old: &NodeStatus, now: 
         }),
         features: runtime.features.as_ref().map(|features| NodeFeatures {
             supplemental_groups_policy: Some(features.supplemental_groups_policy),
-            ..NodeFeatures::default()
         }),
         images: Some(images(&observed.images)),
         node_info: Some(NodeSystemInfo {

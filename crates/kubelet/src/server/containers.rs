@@ -89,11 +89,12 @@ impl Handler {
             }
         };
         let (path, changes) = (container.log_path.clone().into(), self.pods.changes());
-        self.tasks.spawn(async move {
+        let reading = async move {
             if let Err(error) = follow::stream(path, options, sender, changes, is_running).await {
                 tracing::warn!(%error, "log not read");
             }
-        });
+        };
+        self.tasks.spawn(self.closing.clone().run_until_cancelled_owned(reading));
         let frames = ReceiverStream::new(receiver).map(|block| Ok(Frame::data(block)));
         let mut response = Response::new(BodyExt::boxed(StreamBody::new(frames)));
         let plain = http::HeaderValue::from_static("text/plain");

@@ -68,6 +68,8 @@ struct Handler {
     pods: Arc<Pods>,
     auth: Auth,
     tasks: TaskTracker,
+    /// Ends streams that would go on for ever.
+    closing: CancellationToken,
 }
 
 impl Server {
@@ -76,8 +78,14 @@ impl Server {
         let address = shared.config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| ServerError { address, source })?;
         let auth = Auth::new(shared.client.clone(), &shared.config.node_name);
-        let handler = Arc::new(Handler { shared, pods, auth, tasks: TaskTracker::new() });
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let handler = Arc::new(Handler { shared, pods, auth, tasks, closing });
         Ok(Self { listener, acceptor: TlsAcceptor::from(tls.config), handler })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
     }
 
     /// Serves until `stop`; connections then have a short while to end.
@@ -98,6 +106,7 @@ impl Server {
             let (acceptor, handler, stop) = (self.acceptor.clone(), self.handler.clone(), stop.clone());
             tasks.spawn(async move { serve(stream, acceptor, handler, stop).await });
         }
+        self.handler.closing.cancel();
         tasks.close();
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
             tracing::info!("connections to the kubelet are cut off");

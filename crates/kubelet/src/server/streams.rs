@@ -114,11 +114,12 @@ impl Handler {
         .await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        self.tasks.spawn(async move {
+        let connection = async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "connection to the runtime's streaming server ended");
             }
-        });
+        };
+        self.tasks.spawn(self.closing.clone().run_until_cancelled_owned(connection));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut onward = Request::builder().method(request.method()).uri(path).body(Empty::<Bytes>::new())?;
         *onward.headers_mut() = request.headers().clone();
@@ -130,7 +131,7 @@ impl Handler {
             return Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed()));
         }
         let (here, there) = (hyper::upgrade::on(&mut request), hyper::upgrade::on(&mut response));
-        self.tasks.spawn(join(here, there));
+        self.tasks.spawn(self.closing.clone().run_until_cancelled_owned(join(here, there)));
         let mut answer = text(StatusCode::SWITCHING_PROTOCOLS, String::new());
         *answer.headers_mut() = upgrade_headers(response.headers());
         Ok(answer)

@@ -181,7 +181,7 @@ impl PodWorker {
             self.life = Life::Ending;
         }
         if self.life == Life::Active {
-            self.sync().await?;
+            Box::pin(self.sync()).await?;
         }
         if self.life == Life::Ending {
             self.end().await?;

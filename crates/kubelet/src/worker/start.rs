@@ -132,7 +132,7 @@ impl PodWorker {
         };
         let pod = self.pod.long_name();
         let delay = go_duration(self.crashes.delay(name));
-        if !self.waiting.get(name).is_some_and(|waiting| waiting.reason == "CrashLoopBackOff") {
+        if self.waiting.get(name).is_none_or(|waiting| waiting.reason != "CrashLoopBackOff") {
             let message = format!("Back-off restarting failed container {name} in pod {pod}");
             self.shared.container_event(&self.pod, name, EventType::Warning, "BackOff", message);
         }

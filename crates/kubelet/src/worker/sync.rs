@@ -302,10 +302,11 @@ impl PodWorker {
             remove_log(&container.log_path);
         }
         for sandbox in self.view.sandboxes.iter().skip(1) {
-            if !sandbox.ready && !remaining.contains(&sandbox.id.as_str()) {
-                if let Err(status) = self.shared.runtime.remove_sandbox(&sandbox.id).await {
-                    tracing::warn!(sandbox = %sandbox.id, %status, "dead sandbox not removed");
-                }
+            if !sandbox.ready
+                && !remaining.contains(&sandbox.id.as_str())
+                && let Err(status) = self.shared.runtime.remove_sandbox(&sandbox.id).await
+            {
+                tracing::warn!(sandbox = %sandbox.id, %status, "dead sandbox not removed");
             }
         }
     }

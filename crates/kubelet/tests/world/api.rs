@@ -120,6 +120,10 @@ impl FakeApi {
                 let status = json!({ "token": "jwt", "expirationTimestamp": "2099-01-01T00:00:00Z" });
                 answer(&json!({ "metadata": {}, "spec": body["spec"], "status": status }))
             }
+            Method::POST if path.ends_with("/subjectaccessreviews") => {
+                let allowed = body["spec"]["user"] == "alice";
+                answer(&json!({ "metadata": {}, "spec": body["spec"], "status": { "allowed": allowed } }))
+            }
             Method::POST => {
                 let mut body = body;
                 body["metadata"]["uid"] = json!("uid");

@@ -1,12 +1,15 @@
 //! A kubelet between an API and a runtime that both live in memory.
+#![allow(dead_code, reason = "each test program uses a part of this")]
 
 pub mod api;
 pub mod runtime;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use steersman_controller_runtime::SharedInformers;
+use steersman_kubelet::server::ServerTls;
 use steersman_kubelet::{Config, Kubelet};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -26,14 +29,23 @@ pub struct World {
     pub dir: TempDir,
     _server: JoinHandle<()>,
     kubelet: Option<(CancellationToken, JoinHandle<()>)>,
+    tls: Option<ServerTls>,
+    /// Where the kubelet's server listens.
+    pub address: Option<SocketAddr>,
 }
 
 impl World {
     pub async fn new() -> Self {
+        Self::serving(None).await
+    }
+
+    /// A world whose kubelet has its server on.
+    pub async fn serving(tls: Option<ServerTls>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = FakeRuntime::new();
         let server = runtime.serve(&dir.path().join("cri.sock"));
-        let mut world = Self { api: FakeApi::new(), runtime, dir, _server: server, kubelet: None };
+        let api = FakeApi::new();
+        let mut world = Self { api, runtime, dir, _server: server, kubelet: None, tls, address: None };
         world.start().await;
         world
     }
@@ -45,12 +57,14 @@ impl World {
             logs_dir: at("logs"),
             cgroup_mount: at("cgroup"),
             cluster_dns: vec!["10.96.0.10".into()],
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             ..Config::new("n1", "192.0.2.1", at("cri.sock"))
         };
         let stop = CancellationToken::new();
         let client = self.api.client();
         let informers = SharedInformers::new(client.clone(), stop.clone());
-        let kubelet = Kubelet::new(config, client, &informers, None).await.unwrap();
+        let kubelet = Kubelet::new(config, client, &informers, self.tls.clone()).await.unwrap();
+        self.address = kubelet.server_address();
         let token = stop.clone();
         let task = tokio::spawn(async move {
             kubelet.run(token).await.unwrap();

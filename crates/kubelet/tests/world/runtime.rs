@@ -25,6 +25,7 @@ pub struct State {
     pub images: Vec<String>,
     pub pulls: usize,
     pub pod_cidr: String,
+    pub exec_url: String,
     next: u32,
 }
 
@@ -303,6 +304,10 @@ impl RuntimeService for FakeRuntime {
         Ok(Response::new(UpdateRuntimeConfigResponse {}))
     }
 
+    async fn exec(&self, _: Request<ExecRequest>) -> Answer<ExecResponse> {
+        Ok(Response::new(ExecResponse { url: self.state.lock().unwrap().exec_url.clone() }))
+    }
+
     async fn exec_sync(&self, request: Request<ExecSyncRequest>) -> Answer<ExecSyncResponse> {
         let fails = request.into_inner().cmd == ["false"];
         let stdout = if fails { b"not well".to_vec() } else { Vec::new() };
@@ -314,7 +319,6 @@ impl RuntimeService for FakeRuntime {
         stream_containers: StreamContainersRequest => Self::StreamContainersStream,
         update_container_resources: UpdateContainerResourcesRequest => UpdateContainerResourcesResponse,
         reopen_container_log: ReopenContainerLogRequest => ReopenContainerLogResponse,
-        exec: ExecRequest => ExecResponse,
         attach: AttachRequest => AttachResponse,
         port_forward: PortForwardRequest => PortForwardResponse,
         container_stats: ContainerStatsRequest => ContainerStatsResponse,
