@@ -1,5 +1,45 @@
-//! Steersman: Kubernetes in one binary.
+//! Steersman: Kubernetes in one binary. This program reads its arguments, builds the parts, runs them, and gives an
+//! exit code; it is the only place that joins components.
 
-fn main() {
-    println!("steersman {}", env!("CARGO_PKG_VERSION"));
+mod data_dir;
+mod settings;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use settings::Settings;
+
+/// Kubernetes in one binary.
+#[derive(Parser)]
+#[command(name = "steersman", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a whole single-node cluster.
+    Up(up::Arguments),
+    /// Print the version.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Up(arguments) => up::main(&arguments),
+        Command::Version => {
+            println!("steersman {} (Kubernetes {})", env!("CARGO_PKG_VERSION"), settings::KUBERNETES);
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
