@@ -98,6 +98,11 @@ async fn set_up(handle: &Handle, index: u32, name: &str) -> Result<(), LinkError
     handle.link().change(up).execute().await.map_err(refused(format!("bring {name} up")))
 }
 
+/// Brings a link up.
+pub async fn bring_up(handle: &Handle, name: &str) -> Result<(), LinkError> {
+    set_up(handle, must_index(handle, name).await?, name).await
+}
+
 /// Removes a link; nothing happens if there is none.
 pub async fn delete(handle: &Handle, name: &str) -> Result<(), LinkError> {
     let Some(index) = index(handle, name).await? else { return Ok(()) };

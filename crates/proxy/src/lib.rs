@@ -1,1 +1,17 @@
-//! The service proxy: nftables verdict maps from Services and EndpointSlices.
+//! The service proxy: Services and EndpointSlices become nftables maps.
+//!
+//! ```text
+//! informers ─▶ dirty services ─▶ model (pure) ─▶ render (pure) ─▶ difference ─▶ one atomic batch
+//! ```
+//! A packet to a service is looked up in one map, whatever the number of services; a change touches only the elements
+//! that it changes. The table is never flushed: at start it is replaced in one transaction, so that no packet finds it
+//! empty. Connections that are under way are in the kernel's connection tracking and are not disturbed.
+
+mod model;
+mod program;
+mod render;
+mod run;
+
+pub use model::{Endpoint, ServicePort, service_ports};
+pub use program::Program;
+pub use run::{Proxy, ProxyConfig};

@@ -26,7 +26,7 @@ const FLAG_CREATE: u16 = 0x400;
 const FLAG_APPEND: u16 = 0x800;
 
 /// What becomes of a packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It passes this hook.
     Accept,
@@ -140,7 +140,7 @@ pub struct Set<'a> {
 }
 
 /// What a map has under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ElementData {
     /// Nothing: an element of a set.
     None,
@@ -151,7 +151,7 @@ pub enum ElementData {
 }
 
 /// An element of a set or map. Parts of a concatenated key or value are padded to four bytes each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Element {
     /// The key.
     pub key: Vec<u8>,
