@@ -63,6 +63,36 @@ impl DataDir {
         self.0.join("steersman.log")
     }
 
+    /// Images and containers' writable layers.
+    pub fn images(&self) -> PathBuf {
+        self.0.join("images")
+    }
+
+    /// Which pod has which address.
+    pub fn addresses(&self) -> PathBuf {
+        self.0.join("addresses")
+    }
+
+    /// Volumes of pods.
+    pub fn kubelet(&self) -> PathBuf {
+        self.0.join("kubelet")
+    }
+
+    /// Logs of pods.
+    pub fn pod_logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// Socket of the container runtime.
+    pub fn cri_socket(&self) -> PathBuf {
+        self.0.join("cri.sock")
+    }
+
+    /// Socket on which a running cluster takes what is not the API's.
+    pub fn control_socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
     fn pid(&self) -> PathBuf {
         self.0.join("steersman.pid")
     }

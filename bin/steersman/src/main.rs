@@ -2,6 +2,7 @@
 //! exit code; it is the only place that joins components.
 
 mod data_dir;
+mod node;
 mod settings;
 mod up;
 
@@ -28,6 +29,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // A shim is this program again; it must not start a thread, nor need anything that comes after.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == steersman_container_runtime::shim::SUBCOMMAND) {
+        return ExitCode::from(
+            u8::try_from(steersman_container_runtime::shim::main(words)).unwrap_or(u8::MAX),
+        );
+    }
     let outcome = match Arguments::parse().command {
         Command::Up(arguments) => up::main(&arguments),
         Command::Version => {

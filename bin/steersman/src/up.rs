@@ -2,6 +2,7 @@
 
 mod control_plane;
 mod detach;
+pub mod node;
 mod progress;
 
 use std::time::Duration;
@@ -125,6 +126,7 @@ async fn start(
     progress: &mut Progress,
 ) -> Result<ControlPlane> {
     let plane = ControlPlane::start(settings, data_dir, parts, progress).await?;
+    node::start(settings, data_dir, &plane, parts, progress).await?;
     progress.all_ready(&data_dir.admin_kubeconfig());
     Ok(plane)
 }

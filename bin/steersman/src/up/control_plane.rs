@@ -1,6 +1,7 @@
 //! Store, API server, controllers and scheduler.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -8,8 +9,9 @@ use jiff::Timestamp;
 use steersman_apiserver::authorization::bootstrap;
 use steersman_apiserver::request::User;
 use steersman_apiserver::security::Security;
-use steersman_apiserver::{ApiServer, Config, HookTable, Storage, Version};
+use steersman_apiserver::{AddressRange, ApiServer, Config, HookTable, ServiceAllocations, Storage, Version};
 use steersman_controller_runtime::SharedInformers;
+use steersman_controllers::ControllersConfig;
 use steersman_pki::{
     ClientAuth, ClientVerifier, ClusterPki, Kubeconfig, Profile, RotatingIdentity, client_config,
     server_config,
@@ -21,6 +23,9 @@ use tokio::net::TcpListener;
 use super::{Parts, Progress};
 use crate::data_dir::DataDir;
 use crate::settings::{CLUSTER_DOMAIN, Settings};
+
+/// The ports that NodePort services get, as upstream's default.
+const NODE_PORTS: RangeInclusive<u16> = 30000..=32767;
 
 /// The running control plane, as the node's parts see it.
 pub struct ControlPlane {
@@ -54,7 +59,14 @@ impl ControlPlane {
             scheduler.run(stop).await;
             Ok(())
         });
-        progress.ready("scheduler", "");
+        let manager = user("system:kube-controller-manager", &["system:masters"]);
+        let manager = steersman_client::in_process(server.handler(), manager);
+        let config = ControllersConfig { root_ca: pki.ca().certificate_pem().to_owned() };
+        let (shared, stop) = (informers.clone(), parts.stop.clone());
+        parts.spawn("controllers", async move {
+            steersman_controllers::run(manager, shared, config, stop).await;
+            Ok(())
+        });
         Ok(Self { store, server, pki, informers })
     }
 
@@ -64,6 +76,11 @@ impl ControlPlane {
         self.server.shutdown().await;
         self.store.close().await;
     }
+}
+
+/// A client with the identity of a node's kubelet.
+pub fn node_client(server: &ApiServer, node: &str) -> kube::Client {
+    steersman_client::in_process(server.handler(), user(&format!("system:node:{node}"), &["system:nodes"]))
 }
 
 /// A client with a component's own identity.
@@ -91,7 +108,12 @@ async fn serve(
 ) -> Result<ApiServer> {
     let (now, node, node_ip) = (Timestamp::now(), settings.node_name()?, settings.node_ip());
     let url = format!("https://127.0.0.1:{}", settings.api_port);
-    let storage = Arc::new(Storage::new(store, steersman_registry::resources(), &HookTable::new()));
+    let services = settings.service_cidr;
+    let range = AddressRange::new(services.network(), services.prefix())
+        .with_context(|| format!("--service-cidr {services} must have a prefix of 8 to 30"))?;
+    let mut hooks = HookTable::new();
+    hooks.set("", "services", Arc::new(ServiceAllocations::new(range, NODE_PORTS)));
+    let storage = Arc::new(Storage::new(store, steersman_registry::resources(), &hooks));
     let security = Security::new(&storage, pki, &format!("https://{node_ip}:{}", settings.api_port))?;
     let (indexes, watched, stop) = (security.indexes.clone(), storage.clone(), parts.stop.clone());
     parts.spawn("authorizer", async move {
@@ -112,6 +134,7 @@ async fn serve(
             Some(RotatingIdentity::new(&kubelet_client)?),
         )?)),
         advertise: SocketAddr::new(IpAddr::V4(node_ip), settings.api_port),
+        service_address: settings.kubernetes_service()?,
         issuer: Some(security.issuer),
         health: Vec::new(),
     };
