@@ -2,7 +2,6 @@
 //! exit code; it is the only place that joins components.
 
 mod data_dir;
-mod node;
 mod settings;
 mod up;
 

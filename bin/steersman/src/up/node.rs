@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use steersman_container_runtime::{Runtime, RuntimeConfig};
+use steersman_container_runtime::{NodeImages, NodeNetwork, Runtime, RuntimeConfig};
 use steersman_controller_runtime::ObjectKey;
 use steersman_image::{ImageStore, Registries};
 use steersman_kubelet::Kubelet;
@@ -21,7 +21,6 @@ use tokio::sync::Notify;
 use super::control_plane::{ControlPlane, node_client};
 use super::{Parts, Progress};
 use crate::data_dir::DataDir;
-use crate::node::{NodeImages, NodeNetwork};
 use crate::settings::{CLUSTER_DOMAIN, Settings};
 
 const BRIDGE: &str = "steersman0";
@@ -87,7 +86,7 @@ async fn start_runtime(
     let registries = Registries { plain_http: settings.insecure_registry.clone(), ..Registries::default() };
     let seam = Arc::new(NodeImages::new(images.clone(), registries));
     let config = RuntimeConfig::for_data_dir(data_dir.path());
-    let runtime = Runtime::start(config, seam, Arc::new(NodeNetwork(network))).await?;
+    let runtime = Runtime::start(config, seam, Arc::new(NodeNetwork::new(network))).await?;
     let (socket, stop) = (data_dir.cri_socket(), parts.stop.clone());
     let listening = socket.clone();
     parts.spawn("runtime", async move { Ok(runtime.serve(&listening, stop).await?) });
