@@ -1,9 +1,8 @@
 //! The layer check: a crate depends on lower layers only, as `layers.toml` has them.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 const PREFIX: &str = "steersman-";
@@ -39,22 +38,9 @@ struct Dependency {
 pub fn run() -> anyhow::Result<()> {
     let root = crate::root()?;
     let table = std::fs::read_to_string(root.join("layers.toml")).context("layers.toml")?;
-    let problems = problems(&toml::from_str(&table)?, &metadata(&root)?);
+    let problems = problems(&toml::from_str(&table)?, &crate::metadata(&root, &["--no-deps", "--offline"])?);
     ensure!(problems.is_empty(), "dependencies against the layers:\n{}", problems.join("\n"));
     Ok(())
-}
-
-fn metadata(root: &std::path::Path) -> anyhow::Result<Metadata> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let out = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(root)
-        .output()
-        .context("cargo metadata")?;
-    if !out.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&out.stderr));
-    }
-    Ok(serde_json::from_slice(&out.stdout)?)
 }
 
 /// Every wrong edge, and every crate that the table does not know though it has a layered dependency.

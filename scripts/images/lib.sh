@@ -1,0 +1,76 @@
+# How images are made from Debian packages: a package and all it depends on are downloaded (not installed), unpacked
+# into an empty directory, and put as one layer into an OCI layout. Sourced, never run.
+# shellcheck shell=bash
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+IMAGES=${STEERSMAN_IMAGES:-$CACHE/images}
+# Documentation, translations and package bookkeeping are of no use in an image.
+UNWANTED=(usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/bug var/lib/dpkg)
+
+# Unpacks Debian packages with their dependencies into a directory: debs_into DIR PACKAGE...
+debs_into() {
+    local root=$1 archives deb
+    shift
+    archives=$(mktemp -d)
+    mkdir -p "$archives/partial" "$root"
+    : >"$archives/status" # no package counts as installed, so every dependency is downloaded
+    apt-get install --yes -qq --download-only --no-install-recommends -o APT::Sandbox::User= -o Debug::NoLocking=1 \
+        -o Dir::Cache::archives="$archives" -o Dir::State::status="$archives/status" "$@" >&2
+    # As packages before merged /usr do not own these, unpacking must find the links.
+    mkdir -p "$root"/usr/{bin,sbin,lib,lib64}
+    for deb in bin sbin lib lib64; do [ -e "$root/$deb" ] || ln -s "usr/$deb" "$root/$deb"; done
+    for deb in "$archives"/*.deb; do
+        dpkg-deb --fsys-tarfile "$deb" | tar --extract --keep-directory-symlink --no-same-owner --directory "$root"
+    done
+    for deb in "${UNWANTED[@]}"; do rm -rf "${root:?}/$deb"; done
+    rm -rf "$archives"
+}
+
+# The files every image has: a shell and its tools, users, and the directories programs expect.
+base_files() {
+    local root=$1
+    shift
+    debs_into "$root" busybox-static "$@"
+    mkdir -p "$root"/{etc,tmp,run,proc,sys,dev,root,var/log}
+    chmod 1777 "$root/tmp"
+    # Every tool that the image does not have in full.
+    "$root/bin/busybox" --list | while read -r tool; do
+        [ -e "$root/bin/$tool" ] || [ -e "$root/sbin/$tool" ] || ln -s busybox "$root/bin/$tool"
+    done
+    printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+    printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+}
+
+# Adds a system user: add_user DIR NAME ID
+add_user() {
+    printf '%s:x:%s:%s::/:/bin/false\n' "$2" "$3" "$3" >>"$1/etc/passwd"
+    printf '%s:x:%s:\n' "$2" "$3" >>"$1/etc/group"
+}
+
+# Writes an image: write_image NAME TAG DIR [option of `umoci config`]...
+# The layout of a name holds all its tags; its files are replaced only when the new image is complete.
+write_image() {
+    local name=$1 tag=$2 root=$3 layout=$IMAGES/$1
+    shift 3
+    [ -d "$layout" ] || umoci init --layout "$layout" >&2
+    umoci new --image "$layout:$tag" >&2
+    umoci insert --image "$layout:$tag" "$root" / >&2
+    umoci config --image "$layout:$tag" "$@" >&2
+}
+
+# True if the image is newer than the script that makes it: is_made NAME SCRIPT
+is_made() { [ "$IMAGES/$1.made" -nt "$2" ] && [ "$IMAGES/$1.made" -nt "${BASH_SOURCE[0]}" ]; }
+
+# Runs a function with an empty directory for the image's files, unless the image is made: make_image NAME FUNCTION
+make_image() {
+    local name=$1 script work
+    script=$(realpath "$0")
+    ! is_made "$name" "$script" || return 0
+    say "making the image $name"
+    work=$(mktemp -d)
+    rm -rf "${IMAGES:?}/$name"
+    mkdir -p "$IMAGES"
+    "$2" "$work"
+    rm -rf "$work"
+    touch "$IMAGES/$name.made"
+}
