@@ -98,7 +98,7 @@ where
     R: Future<Output = std::io::Result<S>> + Send,
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let mut channels = Channels::new(io, base64, false);
+    let mut channels = Channels::new(io, base64);
     let mut pairs = JoinSet::new();
     for (port, channel) in ports.iter().copied().zip((0..=254_u8).step_by(2)) {
         let input = channels.input(channel);

@@ -122,7 +122,7 @@ where
     F: FnOnce(Session) -> R,
     R: Future<Output = Outcome>,
 {
-    let mut channels = Channels::new(io, base64, version >= 5);
+    let mut channels = Channels::new(io, base64);
     let closed = CancellationToken::new();
     let session = Session {
         stdin: wanted.stdin.then(|| channels.input(STDIN)),

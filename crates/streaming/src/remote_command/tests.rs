@@ -58,9 +58,14 @@ async fn websocket_carries_a_command_and_closes_stdin() {
         socket.send(Message::binary(&b"\x00abc"[..])).await.expect("sent");
         socket.send(Message::binary(&b"\xff\x00"[..])).await.expect("sent");
         let mut channels: HashMap<u8, Vec<u8>> = HashMap::new();
-        while let Some(Ok(Message::Binary(data))) = socket.next().await {
-            channels.entry(data[0]).or_default().extend_from_slice(&data[1..]);
+        while let Some(Ok(message)) = socket.next().await {
+            match message {
+                Message::Binary(data) => channels.entry(data[0]).or_default().extend_from_slice(&data[1..]),
+                Message::Close(frame) => assert_eq!(u16::from(frame.expect("a reason").code), 1000),
+                other => panic!("unexpected {other:?}"),
+            }
         }
+        assert!(!channels.contains_key(&255), "only clients close channels");
         channels
     };
     let (result, channels) = tokio::join!(server, client);

@@ -10,30 +10,31 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message, Utf8Bytes};
 
 use super::accept;
 use crate::StreamError;
 use crate::io::{Input, OUTPUT_QUEUE, Outgoing, Output};
 
-/// In version 5, the channel whose messages close another: its number is the payload.
+/// In version 5, the channel on which the client closes another: its number is the payload.
 const CLOSE_CHANNEL: u8 = 255;
 
 /// A connection to run beside the session that uses its channels.
 pub(crate) struct Channels<T> {
     io: T,
     base64: bool,
-    closes: bool,
     inputs: HashMap<u8, mpsc::Sender<Bytes>>,
     frames: mpsc::Sender<Outgoing>,
     outgoing: mpsc::Receiver<Outgoing>,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Channels<T> {
-    /// `base64`: messages are text; `closes`: channels can be closed one by one (version 5).
-    pub(crate) fn new(io: T, base64: bool, closes: bool) -> Self {
+    /// `base64`: messages are text.
+    pub(crate) fn new(io: T, base64: bool) -> Self {
         let (frames, outgoing) = mpsc::channel(OUTPUT_QUEUE);
-        Self { io, base64, closes, inputs: HashMap::new(), frames, outgoing }
+        Self { io, base64, inputs: HashMap::new(), frames, outgoing }
     }
 
     /// What the client sends on `channel`.
@@ -59,7 +60,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Channels<T> {
         // The writer ends when the session has dropped its outputs too.
         drop(self.frames);
         let reading = read_messages(messages, self.inputs, self.base64);
-        let writing = write_messages(sink, self.outgoing, self.base64, self.closes);
+        let writing = write_messages(sink, self.outgoing, self.base64);
         let (mut reading, mut writing) = (std::pin::pin!(reading), std::pin::pin!(writing));
         tokio::select! {
             read = &mut reading => read,
@@ -115,19 +116,19 @@ async fn write_messages<T: AsyncRead + AsyncWrite + Unpin>(
     mut sink: SplitSink<WebSocketStream<T>, Message>,
     mut outgoing: mpsc::Receiver<Outgoing>,
     base64: bool,
-    closes: bool,
 ) -> Result<(), StreamError> {
     while let Some(next) = outgoing.recv().await {
         let message = match next {
             Outgoing::Data { stream, data } => encode(stream as u8, &data, base64),
-            Outgoing::Finish { stream } if closes => encode(CLOSE_CHANNEL, &[stream as u8], base64),
-            // Without a close signal the end of the connection ends all channels.
+            // Only clients may close a single channel; the end of the connection ends ours.
             Outgoing::Finish { .. } | Outgoing::Reply { .. } | Outgoing::Pong { .. } => continue,
             Outgoing::Close => break,
         };
         sink.send(message).await.map_err(StreamError::websocket)?;
     }
-    sink.close().await.map_err(StreamError::websocket)
+    // Without a code clients take the end for a failure.
+    let normal = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+    sink.send(Message::Close(Some(normal))).await.map_err(StreamError::websocket)
 }
 
 fn encode(channel: u8, data: &[u8], base64: bool) -> Message {
