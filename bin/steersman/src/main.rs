@@ -1,7 +1,10 @@
 //! Steersman: Kubernetes in one binary. This program reads its arguments, builds the parts, runs them, and gives an
 //! exit code; it is the only place that joins components.
 
+mod control;
 mod data_dir;
+mod down;
+mod image;
 mod settings;
 mod up;
 
@@ -23,6 +26,10 @@ struct Arguments {
 enum Command {
     /// Start a whole single-node cluster.
     Up(up::Arguments),
+    /// Stop the cluster and remove what it made of the machine.
+    Down(down::Arguments),
+    /// Look after the node's images.
+    Image(image::Arguments),
     /// Print the version.
     Version,
 }
@@ -37,6 +44,8 @@ fn main() -> ExitCode {
     }
     let outcome = match Arguments::parse().command {
         Command::Up(arguments) => up::main(&arguments),
+        Command::Down(arguments) => down::main(&arguments),
+        Command::Image(arguments) => image::main(arguments),
         Command::Version => {
             println!("steersman {} (Kubernetes {})", env!("CARGO_PKG_VERSION"), settings::KUBERNETES);
             Ok(())

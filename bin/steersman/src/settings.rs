@@ -16,7 +16,7 @@ pub const CLUSTER_DOMAIN: &str = "cluster.local";
 #[derive(Args, Clone, Debug)]
 pub struct DataDirArgument {
     /// Directory of everything the cluster keeps.
-    #[arg(long, default_value = "/var/lib/steersman", value_name = "DIR")]
+    #[arg(long, global = true, default_value = "/var/lib/steersman", value_name = "DIR")]
     pub data_dir: PathBuf,
 }
 

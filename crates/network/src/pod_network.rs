@@ -131,21 +131,23 @@ impl PodNetwork {
         Ok(())
     }
 
-    /// Removes the bridge, the pods' links, the rules and the addresses.
-    pub fn tear_down(&self) -> Result<(), NetworkError> {
-        let bridge = self.config.bridge.clone();
+    /// Removes the bridge, the pods' links, the rules and the addresses of a network; what is not there is fine.
+    pub fn tear_down(bridge: &str, table: &str, state_dir: &Path) -> Result<(), NetworkError> {
         links::with_handle(|handle| async move {
             for name in links::names(&handle).await? {
                 if name.starts_with(LINK_PREFIX) {
                     links::delete(&handle, &name).await?;
                 }
             }
-            links::delete(&handle, &bridge).await
+            links::delete(&handle, bridge).await
         })?;
-        delete_table(&self.config.table)?;
-        fs::remove_dir_all(&self.config.state_dir)
-            .map_err(|source| AddressError::Io { dir: self.config.state_dir.clone(), source })?;
-        Ok(())
+        delete_table(table)?;
+        match fs::remove_dir_all(state_dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(AddressError::Io { dir: state_dir.to_owned(), source }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn connect(

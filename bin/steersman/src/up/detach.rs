@@ -26,6 +26,7 @@ pub fn start(data_dir: &DataDir) -> Result<()> {
     let begin = log.metadata().map(|known| known.len()).unwrap_or(0);
     let arguments = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     let mut child = Command::new("/proc/self/exe")
+        .arg0("steersman")
         .args(arguments)
         .process_group(0)
         .stdin(Stdio::null())

@@ -46,8 +46,13 @@ pub fn pod_network(settings: &Settings, data_dir: &DataDir) -> Result<PodNetwork
     PodNetwork::open(config).context("could not open the pod network")
 }
 
-/// The tables of rules that a cluster makes.
-pub const TABLES: [&str; 2] = [NETWORK_TABLE, PROXY_TABLE];
+/// Removes the pods' links, the bridge, the rules and the addresses of pods. Needs nothing of how the cluster was
+/// started but where.
+pub fn tear_down_network(data_dir: &DataDir) -> Result<()> {
+    PodNetwork::tear_down(BRIDGE, NETWORK_TABLE, &data_dir.addresses())
+        .context("could not remove the pod network")?;
+    crate::down::remove_table(PROXY_TABLE)
+}
 
 /// Starts the node; returns when it is ready and services and DNS work on it.
 pub async fn start(
@@ -56,7 +61,7 @@ pub async fn start(
     plane: &ControlPlane,
     parts: &mut Parts,
     progress: &mut Progress,
-) -> Result<Arc<ImageStore>> {
+) -> Result<()> {
     let network = Arc::new(pod_network(settings, data_dir)?);
     let setting_up = network.clone();
     tokio::task::spawn_blocking(move || setting_up.set_up())
@@ -71,7 +76,9 @@ pub async fn start(
     progress.ready("node", settings.node_name()?);
     proxy.wait_ready().await;
     progress.ready("services", settings.service_cidr);
-    Ok(images)
+    let (socket, shared, stop) = (data_dir.control_socket(), images, parts.stop.clone());
+    parts.spawn("control socket", async move { crate::control::serve(&socket, shared, stop).await });
+    Ok(())
 }
 
 async fn start_runtime(
@@ -115,6 +122,8 @@ async fn start_kubelet(
     let mut config = steersman_kubelet::Config::new(&name, ip.to_string(), data_dir.cri_socket());
     config.root_dir = data_dir.kubelet();
     config.logs_dir = data_dir.pod_logs();
+    // All cgroups of a cluster are below one, so that another cluster's are never touched.
+    config.cgroup_root = RuntimeConfig::for_data_dir(data_dir.path()).cgroup_root;
     config.cluster_dns = vec![settings.dns_service()?.to_string()];
     config.cluster_domain = CLUSTER_DOMAIN.to_owned();
     config.listen = SocketAddr::from(([0, 0, 0, 0], settings.kubelet_port));
