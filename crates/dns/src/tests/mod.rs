@@ -1,0 +1,3 @@
+mod serving;
+mod table;
+mod world;
