@@ -160,6 +160,29 @@ async fn a_crash_restarts_once_and_then_backs_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_that_cannot_start_backs_off_like_one_that_crashes() {
+    let mut world = World::new().await;
+    world.create_pod(
+        json!({ "containers": [{ "name": "a", "image": "web", "command": [world::runtime::NO_PROGRAM] }] }),
+    );
+    let looping =
+        |pod: &serde_json::Value| container(pod)["state"]["waiting"]["reason"] == "CrashLoopBackOff";
+    let pod = world.until("backed off", looping).await;
+    let last = &container(&pod)["lastState"]["terminated"];
+    assert_eq!((&last["reason"], &last["exitCode"]), (&json!("StartError"), &json!(128)));
+    assert_eq!(last["startedAt"], "1970-01-01T00:00:00Z");
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(world.runtime.configs("a").len(), 2, "one start and one restart at once, the next in 10 s");
+    for want in [
+        "Failed Error: executable file not found in $PATH",
+        "BackOff Back-off restarting failed container a in pod p_ns(u1)",
+    ] {
+        world.wait(want, || world.api.events().contains(&want.to_owned()).then_some(())).await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_that_does_not_exist_is_told_and_not_asked_for_again_at_once() {
     let mut world = World::new().await;
     world.create_pod(

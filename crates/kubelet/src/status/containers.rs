@@ -181,8 +181,9 @@ fn terminated(input: &Input<'_>, container: &Container) -> ContainerState {
         exit_code: container.exit_code,
         reason: Some(reason.to_owned()),
         message: (!message.is_empty()).then(|| message.clone()),
-        started_at: time(container.started_at),
-        finished_at: time(container.finished_at),
+        // One that never ran has the epoch for its start.
+        started_at: time(container.started_at.max(1)),
+        finished_at: time(container.finished_at.max(1)),
         container_id: Some(container_id(input, container)),
         signal: None,
     };

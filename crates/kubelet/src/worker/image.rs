@@ -1,13 +1,14 @@
 //! Gets the image of a container: already there, pulled, or on its way. Pulls run beside the worker, so that
 //! nothing waits for them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Secret};
 use steersman_controller_runtime::EventType;
 use tokio::task::JoinError;
 
-use super::start::{Ground, Refusal, inspect_failed};
+use super::start::{BACKOFF_NEWS, Ground, Refusal, inspect_failed};
 use super::{PodWorker, PullDone, now};
 use crate::cri_config::security::ImageUser;
 use crate::images::{self, Policy, name};
@@ -31,17 +32,20 @@ impl PodWorker {
             self.event(container, EventType::Warning, "InspectFailed", message.clone());
             refusal("InvalidImageName", message)
         })?;
-        if self.pulling.contains(&full) {
+        if let Some(waiting) = self.pulling.get_mut(&full) {
+            waiting.insert(container.name.clone());
             return Ok(Image::Coming);
         }
-        let asked = self.pulled.get(&container.name).cloned().unwrap_or_else(|| full.clone());
+        // A pull serves one start; the next one asks its policy again.
+        let pulled = self.pulled.remove(&container.name).flatten();
+        let just_pulled = pulled.is_some();
+        let asked = pulled.unwrap_or_else(|| full.clone());
         let found = self.shared.runtime.image(&asked).await.map_err(|status| {
             let message = inspect_failed(&wanted, &status);
             self.event(container, EventType::Warning, "InspectFailed", message.clone());
             refusal("ImageInspectError", message)
         })?;
         let policy = Policy::of(container.image_pull_policy.as_deref());
-        let just_pulled = self.pulled.contains_key(&container.name);
         match (found, policy) {
             (Some(image), policy) if policy != Policy::Always || just_pulled => {
                 if !just_pulled {
@@ -65,9 +69,7 @@ impl PodWorker {
 
     /// Whether a container waits for a pull.
     pub(super) fn awaits_pull(&self, name: &str) -> bool {
-        let image = self.pod.find_container(name).and_then(|(_, container)| container.image);
-        let full = image.and_then(|image| name::with_default_tag(&image).ok());
-        full.is_some_and(|full| self.pulling.contains(&full))
+        self.pulling.values().any(|waiting| waiting.contains(name))
     }
 
     fn begin_pull(
@@ -83,11 +85,12 @@ impl PodWorker {
         self.event(container, EventType::Normal, "Pulling", format!("Pulling image \"{wanted}\""));
         let secrets = self.pull_secrets(ground);
         let (runtime, sandbox, image) = (self.shared.runtime.clone(), ground.sandbox.clone(), full.clone());
+        let asker = container.clone();
         self.pulls.spawn(async move {
             let outcome = images::pull(&runtime, &image, &secrets, sandbox).await;
-            PullDone { image, outcome }
+            PullDone { image, asker, outcome }
         });
-        self.pulling.insert(full);
+        self.pulling.insert(full, HashSet::from([container.name.clone()]));
         Ok(Image::Coming)
     }
 
@@ -97,12 +100,9 @@ impl PodWorker {
             Some(error) => format!("{back_off}: ErrImagePull: {error}"),
             None => back_off.clone(),
         };
-        let told = self.waiting.get(&container.name).is_some_and(|told| told.reason == "ImagePullBackOff");
-        if !told {
-            self.event(container, EventType::Normal, "BackOff", back_off);
-        }
-        let event = (!told).then(|| "Error: ImagePullBackOff".to_owned());
-        Refusal { reason: "ImagePullBackOff", message, event, retry: Some(left) }
+        self.event(container, EventType::Normal, "BackOff", back_off);
+        let event = Some("Error: ImagePullBackOff".to_owned());
+        Refusal { reason: "ImagePullBackOff", message, event, retry: Some(left.min(BACKOFF_NEWS)) }
     }
 
     fn pull_secrets(&self, ground: &Ground) -> Vec<Secret> {
@@ -126,49 +126,41 @@ impl PodWorker {
 
     /// Takes the end of a pull; always a reason to look again.
     pub(super) fn pull_ended(&mut self, done: Result<PullDone, JoinError>) -> bool {
-        let Ok(PullDone { image, outcome }) = done else { return true };
-        self.pulling.remove(&image);
-        let users: Vec<Container> = self
-            .pod
-            .every_container()
-            .into_iter()
-            .map(|(_, container)| container)
-            .filter(|c| name::with_default_tag(c.image.as_deref().unwrap_or_default()).as_ref() == Ok(&image))
-            .collect();
+        let Ok(PullDone { image, asker, outcome }) = done else { return true };
+        // Those who waited beside the one that asked find the image there, or the back-off.
+        for waiting in self.pulling.remove(&image).unwrap_or_default() {
+            self.pulled.insert(waiting, None);
+        }
         match outcome {
-            Ok(pulled) => {
-                self.pull_backoff.forget(&image);
-                self.pull_errors.remove(&image);
-                let took = go_duration(Duration::from_millis(
-                    u64::try_from(pulled.took.as_millis()).unwrap_or(u64::MAX),
-                ));
-                for container in users {
-                    let wanted = container.image.as_deref().unwrap_or_default();
-                    let message = format!(
-                        "Successfully pulled image \"{wanted}\" in {took} ({took} including waiting). Image size: {} bytes.",
-                        pulled.bytes
-                    );
-                    self.event(&container, EventType::Normal, "Pulled", message);
-                    self.pulled.insert(container.name, pulled.image_ref.clone());
-                }
-            }
-            Err(status) => self.pull_failed(&image, &users, &rpc_error(&status)),
+            Ok(pulled) => self.image_came(&image, &asker, pulled),
+            Err(status) => self.pull_failed(&image, &asker, &rpc_error(&status)),
         }
         true
     }
 
-    fn pull_failed(&mut self, image: &str, users: &[Container], error: &str) {
+    fn image_came(&mut self, image: &str, asker: &Container, pulled: images::Pulled) {
+        self.pull_backoff.forget(image);
+        self.pull_errors.remove(image);
+        let took = u64::try_from(pulled.took.as_millis()).unwrap_or(u64::MAX);
+        let took = go_duration(Duration::from_millis(took));
+        let wanted = asker.image.as_deref().unwrap_or_default();
+        let message = format!(
+            "Successfully pulled image \"{wanted}\" in {took} ({took} including waiting). Image size: {} bytes.",
+            pulled.bytes
+        );
+        self.event(asker, EventType::Normal, "Pulled", message);
+        self.pulled.insert(asker.name.clone(), Some(pulled.image_ref));
+    }
+
+    fn pull_failed(&mut self, image: &str, asker: &Container, error: &str) {
         self.pull_backoff.next(image, now());
         self.pull_errors.insert(image.to_owned(), error.to_owned());
-        for container in users {
-            let wanted = container.image.as_deref().unwrap_or_default();
-            let message = format!("Failed to pull image \"{wanted}\": {error}");
-            self.event(container, EventType::Warning, "Failed", message);
-            self.event(container, EventType::Warning, "Failed", "Error: ErrImagePull".to_owned());
-            let waiting =
-                crate::status::Waiting { reason: "ErrImagePull".to_owned(), message: error.to_owned() };
-            self.waiting.insert(container.name.clone(), waiting);
-        }
+        let wanted = asker.image.as_deref().unwrap_or_default();
+        let message = format!("Failed to pull image \"{wanted}\": {error}");
+        self.event(asker, EventType::Warning, "Failed", message);
+        self.event(asker, EventType::Warning, "Failed", "Error: ErrImagePull".to_owned());
+        let waiting = crate::status::Waiting { reason: "ErrImagePull".to_owned(), message: error.to_owned() };
+        self.waiting.insert(asker.name.clone(), waiting);
         // Seen by the API before the back-off takes its place.
         self.report(false);
     }

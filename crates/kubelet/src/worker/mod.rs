@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -73,6 +73,8 @@ pub(crate) enum StepError {
 /// A pull that came to its end.
 struct PullDone {
     image: String,
+    /// The container that it was pulled for.
+    asker: Container,
     outcome: Result<crate::images::Pulled, tonic::Status>,
 }
 
@@ -98,8 +100,10 @@ pub(crate) struct PodWorker {
     crashes: Backoff,
     pull_backoff: Backoff,
     pulls: JoinSet<PullDone>,
-    pulling: HashSet<String>,
-    pulled: HashMap<String, String>,
+    /// Images on their way, and the names of the containers that wait for them.
+    pulling: HashMap<String, HashSet<String>>,
+    /// Containers whose wait for a pull is over, with what was pulled for them.
+    pulled: HashMap<String, Option<String>>,
     pull_errors: HashMap<String, String>,
     tokens: Tokens,
     /// Volumes that have been in place, by name.
@@ -135,7 +139,7 @@ impl PodWorker {
             crashes: Backoff::default(),
             pull_backoff: Backoff::default(),
             pulls: JoinSet::new(),
-            pulling: HashSet::new(),
+            pulling: HashMap::new(),
             pulled: HashMap::new(),
             pull_errors: HashMap::new(),
             tokens: Tokens::default(),

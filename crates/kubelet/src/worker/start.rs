@@ -24,6 +24,8 @@ use crate::view::State;
 
 /// How soon a container whose configuration is wrong is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often whoever watches is told that a start or a pull still waits for its back-off.
+pub(super) const BACKOFF_NEWS: Duration = Duration::from_secs(12);
 
 /// What the containers of a pod stand on.
 pub(super) struct Ground {
@@ -111,7 +113,6 @@ impl PodWorker {
             return Err(Refusal::new("RunContainerError", status.message()));
         }
         event("Started", "Container started");
-        self.pulled.remove(&start.name);
         self.after_start(&id, &container).await?;
         Ok(true)
     }
@@ -132,15 +133,13 @@ impl PodWorker {
         };
         let pod = self.pod.long_name();
         let delay = go_duration(self.crashes.delay(name));
-        if self.waiting.get(name).is_none_or(|waiting| waiting.reason != "CrashLoopBackOff") {
-            let message = format!("Back-off restarting failed container {name} in pod {pod}");
-            self.shared.container_event(&self.pod, name, EventType::Warning, "BackOff", message);
-        }
+        let message = format!("Back-off restarting failed container {name} in pod {pod}");
+        self.shared.container_event(&self.pod, name, EventType::Warning, "BackOff", message);
         Err(Refusal {
             reason: "CrashLoopBackOff",
             message: format!("back-off {delay} restarting failed container={name} pod={pod}"),
             event: None,
-            retry: Some(left),
+            retry: Some(left.min(BACKOFF_NEWS)),
         })
     }
 

@@ -18,6 +18,9 @@ use tonic::{Request, Response, Status};
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// A command that no container can be started with.
+pub const NO_PROGRAM: &str = "/no/program";
+
 #[derive(Default)]
 pub struct State {
     pub sandboxes: BTreeMap<String, (PodSandboxConfig, PodSandboxStatus)>,
@@ -236,11 +239,21 @@ impl RuntimeService for FakeRuntime {
         request: Request<StartContainerRequest>,
     ) -> Answer<StartContainerResponse> {
         let id = request.into_inner().container_id;
-        if let Some((_, _, status)) = self.state.lock().unwrap().containers.get_mut(&id) {
-            status.state = ContainerState::ContainerRunning as i32;
-            status.started_at = now();
+        let mut refused = false;
+        if let Some((_, config, status)) = self.state.lock().unwrap().containers.get_mut(&id) {
+            refused = config.command == [NO_PROGRAM];
+            if refused {
+                status.state = ContainerState::ContainerExited as i32;
+                (status.exit_code, status.reason, status.finished_at) = (128, "StartError".into(), now());
+            } else {
+                status.state = ContainerState::ContainerRunning as i32;
+                status.started_at = now();
+            }
         }
         self.tell(&id);
+        if refused {
+            return Err(Status::unknown("executable file not found in $PATH"));
+        }
         Ok(Response::new(StartContainerResponse {}))
     }
 
