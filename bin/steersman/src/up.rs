@@ -1,5 +1,6 @@
 //! `steersman up`: the whole single-node cluster in one process.
 
+mod addons;
 mod control_plane;
 mod detach;
 pub mod node;

@@ -78,6 +78,11 @@ impl ControlPlane {
     }
 }
 
+/// Who makes the objects that every cluster has.
+pub fn administrator() -> User {
+    user("system:steersman", &["system:masters"])
+}
+
 /// A client with the identity of a node's kubelet.
 pub fn node_client(server: &ApiServer, node: &str) -> kube::Client {
     steersman_client::in_process(server.handler(), user(&format!("system:node:{node}"), &["system:nodes"]))

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use steersman_container_runtime::{NodeImages, NodeNetwork, Runtime, RuntimeConfig};
 use steersman_controller_runtime::ObjectKey;
+use steersman_dns::{Dns, DnsConfig};
 use steersman_image::{ImageStore, Registries};
 use steersman_kubelet::Kubelet;
 use steersman_kubelet::server::ServerTls;
@@ -19,7 +20,7 @@ use steersman_proxy::{Proxy, ProxyConfig};
 use tokio::sync::Notify;
 
 use super::control_plane::{ControlPlane, node_client};
-use super::{Parts, Progress};
+use super::{Parts, Progress, addons};
 use crate::data_dir::DataDir;
 use crate::settings::{CLUSTER_DOMAIN, Settings};
 
@@ -29,6 +30,8 @@ const PROXY_TABLE: &str = "steersman-services";
 const MTU: u32 = 1500;
 /// How long the node may take to become ready.
 const NODE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long DNS may take to answer.
+const DNS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the runtime may take to answer on its socket.
 const RUNTIME_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -76,6 +79,8 @@ pub async fn start(
     progress.ready("node", settings.node_name()?);
     proxy.wait_ready().await;
     progress.ready("services", settings.service_cidr);
+    start_dns(settings, plane, parts).await?;
+    progress.ready("dns", settings.dns_service()?);
     let (socket, shared, stop) = (data_dir.control_socket(), images, parts.stop.clone());
     parts.spawn("control socket", async move { crate::control::serve(&socket, shared, stop).await });
     Ok(())
@@ -155,6 +160,24 @@ fn start_proxy(settings: &Settings, plane: &ControlPlane, parts: &mut Parts) -> 
     let (running, stop) = (proxy.clone(), parts.stop.clone());
     parts.spawn("proxy", async move { Ok(running.run(stop).await?) });
     Ok(proxy)
+}
+
+/// DNS listens on the bridge, where pods reach it through its service.
+async fn start_dns(settings: &Settings, plane: &ControlPlane, parts: &mut Parts) -> Result<()> {
+    let config = DnsConfig {
+        listen: SocketAddr::from((settings.gateway(), 53)),
+        domain: CLUSTER_DOMAIN.to_owned(),
+        resolv_conf: "/etc/resolv.conf".into(),
+    };
+    let dns = Arc::new(Dns::new(config, &plane.informers)?);
+    let (running, stop) = (dns.clone(), parts.stop.clone());
+    parts.spawn("dns", async move { Ok(running.run(stop).await?) });
+    let client = steersman_client::in_process(plane.server.handler(), super::control_plane::administrator());
+    addons::ensure(&client, settings).await?;
+    tokio::time::timeout(DNS_TIMEOUT, dns.wait_ready())
+        .await
+        .with_context(|| format!("DNS does not answer on {}:53; is the port taken?", settings.gateway()))?;
+    Ok(())
 }
 
 async fn wait_for_node(settings: &Settings, plane: &ControlPlane) -> Result<()> {
