@@ -21,7 +21,10 @@ pub async fn ensure(client: &Client, settings: &Settings) -> Result<()> {
     services.patch(DNS, &force, &service).await.context("could not create the DNS service")?;
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), NAMESPACE);
     let slice = Patch::Apply(dns_slice(settings)?);
-    slices.patch(&slice_name(settings)?, &force, &slice).await.context("could not create the DNS endpoints")?;
+    slices
+        .patch(&slice_name(settings)?, &force, &slice)
+        .await
+        .context("could not create the DNS endpoints")?;
     Ok(())
 }
 
