@@ -46,18 +46,52 @@ pub async fn handle(server: Arc<Inner>, request: Request<Body>) -> Response {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
     let id = audit_id(&parts);
-    let mut exchange = Exchange { info, query, warnings: Warnings::default(), parts };
+    let exchange = Exchange { info, query, warnings: Warnings::default(), parts };
+    let mut response = in_time(server, exchange, body).await;
+    response.headers_mut().insert(AUDIT_ID, id);
+    response
+}
+
+/// Answers within the time limit. A write goes on to its end in a task that the server waits for, also when its
+/// client leaves or the time is over: what was reserved for it must not be given back while it may yet be stored.
+async fn in_time(server: Arc<Inner>, exchange: Exchange, body: Body) -> Response {
+    if exchange.info.is_long_running() {
+        return measured(server, exchange, body).await;
+    }
+    let errors = error_form(&exchange);
+    let outcome = if exchange.parts.method.is_safe() {
+        tokio::time::timeout(REQUEST_TIMEOUT, measured(server, exchange, body)).await.ok().map(Ok)
+    } else {
+        let writing = server.writes.clone().spawn(measured(server, exchange, body));
+        tokio::time::timeout(REQUEST_TIMEOUT, writing).await.ok()
+    };
+    match outcome {
+        Some(Ok(response)) => response,
+        Some(Err(ended)) => {
+            tracing::error!(%ended, "the task of a write ended early");
+            respond::failure(&ApiError::internal("the request was not finished"), &errors)
+        }
+        None => {
+            let late = ApiError::timeout("request did not complete within the allotted timeout", 0);
+            respond::failure(&late, &errors)
+        }
+    }
+}
+
+async fn measured(server: Arc<Inner>, mut exchange: Exchange, body: Body) -> Response {
     let started = Instant::now();
-
     let mut response = guarded(&server, &mut exchange, body).await;
-
     server.metrics.request(&exchange.info, response.status(), started.elapsed());
-    let headers = response.headers_mut();
-    headers.insert(AUDIT_ID, id);
     for warning in exchange.warnings.headers() {
-        headers.append(WARNING, warning);
+        response.headers_mut().append(WARNING, warning);
     }
     response
+}
+
+/// The form in which errors are told.
+fn error_form(exchange: &Exchange) -> Wanted {
+    Wanted::negotiate(&exchange.parts.headers, &exchange.query, true)
+        .map_or(Wanted::JSON, |wanted| Wanted { pretty: false, ..wanted })
 }
 
 /// The client's id for the request, or a new one.
@@ -70,19 +104,9 @@ fn audit_id(parts: &Parts) -> HeaderValue {
 }
 
 async fn guarded(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Response {
-    let limit = (!exchange.info.is_long_running()).then_some(REQUEST_TIMEOUT);
-    let errors = Wanted::negotiate(&exchange.parts.headers, &exchange.query, true)
-        .map_or(Wanted::JSON, |wanted| Wanted { pretty: false, ..wanted });
+    let errors = error_form(exchange);
     // A panic may leave half-made values of this request only: shared state is changed by single statements.
-    let work = AssertUnwindSafe(process(server, exchange, body)).catch_unwind();
-    let outcome = match limit {
-        Some(limit) => match tokio::time::timeout(limit, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => Ok(Err(ApiError::timeout("request did not complete within the allotted timeout", 0))),
-        },
-        None => work.await,
-    };
-    match outcome {
+    match AssertUnwindSafe(process(server, exchange, body)).catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => respond::failure(&error, &errors),
         Err(panic) => {

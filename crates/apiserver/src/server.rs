@@ -38,6 +38,8 @@ pub struct Inner {
     pub(crate) kubelets: Kubelets,
     /// Ends watches and tunnels.
     pub(crate) stop: CancellationToken,
+    /// Writes under way: they outlive their clients.
+    pub(crate) writes: TaskTracker,
     /// The tunnels of upgraded connections.
     pub(crate) tunnels: TaskTracker,
 }
@@ -65,6 +67,7 @@ impl ApiServer {
             metrics: Metrics::default(),
             kubelets: Kubelets::new(config.kubelet_tls),
             stop: CancellationToken::new(),
+            writes: TaskTracker::new(),
             tunnels: TaskTracker::new(),
         }));
         bootstrap::ensure(&server, config.advertise, config.service_address).await?;
@@ -77,9 +80,12 @@ impl ApiServer {
         Handler(self.0.clone())
     }
 
-    /// Ends all watches and tunnels and waits for them. Requests of in-process clients are still answered.
+    /// Ends all watches and tunnels and waits for them and for writes under way. Requests of in-process clients are
+    /// still answered.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();
+        self.0.writes.close();
+        self.0.writes.wait().await;
         self.0.tunnels.close();
         self.0.tunnels.wait().await;
     }

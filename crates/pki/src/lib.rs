@@ -23,7 +23,7 @@ pub use error::PkiError;
 pub use identity::Identity;
 pub use kubeconfig::Kubeconfig;
 pub use profile::Profile;
-pub use renewal::Validity;
+pub use renewal::{Renewable, Validity, keep_renewed};
 pub use rotation::RotatingIdentity;
 pub use signing_key::{SigningKey, VerificationKey};
 pub use tls::{ClientAuth, ClientVerifier, client_config, server_config};

@@ -130,6 +130,15 @@ fn user(claims: &Claims) -> User {
     }
 }
 
+impl User {
+    /// A service account, as its tokens make it but without the marks of one token.
+    pub fn service_account(namespace: &str, name: &str) -> Self {
+        let mut groups = service_account_groups(namespace);
+        groups.push("system:authenticated".to_owned());
+        Self { name: format!("system:serviceaccount:{namespace}:{name}"), groups, ..Self::default() }
+    }
+}
+
 /// The groups that every service account of a namespace is in.
 pub(crate) fn service_account_groups(namespace: &str) -> Vec<String> {
     vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]

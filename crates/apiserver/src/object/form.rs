@@ -38,9 +38,12 @@ pub struct Selectable {
 
 /// What a record keeps: its form in the storage version, and in others where they are served.
 struct Forms {
-    primary: OnceLock<(FormId, Result<Arc<Form>, String>)>,
-    others: Mutex<Vec<(FormId, Result<Arc<Form>, String>)>>,
+    primary: OnceLock<Kept>,
+    others: Mutex<Vec<Kept>>,
 }
+
+/// A form, or why the record cannot be read in it.
+type Kept = (FormId, Result<Arc<Form>, String>);
 
 /// The API version of a form, by the address of its row in the resource table.
 type FormId = usize;

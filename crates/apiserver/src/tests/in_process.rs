@@ -6,8 +6,21 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, W
 use serde_json::json;
 use tower::ServiceExt;
 
-use super::{Harness, config_map};
+use super::{CONFIG_MAPS, Harness, config_map};
 use crate::request::User;
+use crate::wire::body;
+
+#[tokio::test]
+async fn a_write_goes_on_when_its_client_leaves() {
+    let h = Harness::new().await;
+    let create = Harness::request("POST", CONFIG_MAPS).header("content-type", "application/json");
+    let create = create.body(body::whole(config_map("a").to_string())).expect("a request");
+    let mut leaving = Box::pin(h.send(create));
+    assert!(futures::poll!(&mut leaving).is_pending(), "the write has not been made yet");
+    drop(leaving);
+    h.server.shutdown().await;
+    assert_eq!(h.get(&format!("{CONFIG_MAPS}/a")).await.ok()["data"]["a"], "1");
+}
 
 #[tokio::test]
 async fn a_kube_client_runs_over_the_handler() {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -23,6 +24,9 @@ pub type Response = http::Response<Body>;
 
 /// The largest request body that is read, as upstream limits it.
 pub const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
+
+/// How long a client may take to send a body, as long as a request may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A body of nothing.
 pub fn empty() -> Body {
@@ -63,8 +67,13 @@ where
     UnsyncBoxBody::new(body.map_err(Into::into))
 }
 
-/// Reads a request's body to its end; 413 beyond [`MAX_REQUEST_BYTES`].
-pub async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+/// Reads a request's body to its end; 413 beyond [`MAX_REQUEST_BYTES`], 504 if it takes too long.
+pub async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let late = |_| ApiError::timeout("the request's body did not arrive within the allotted timeout", 0);
+    tokio::time::timeout(READ_TIMEOUT, read_all(body)).await.map_err(late)?
+}
+
+async fn read_all(mut body: Body) -> Result<Bytes, ApiError> {
     if usize::try_from(http_body::Body::size_hint(&body).lower()).is_ok_and(|n| n > MAX_REQUEST_BYTES) {
         return Err(too_large());
     }

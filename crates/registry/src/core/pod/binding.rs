@@ -38,8 +38,10 @@ fn set_scheduled(pod: &mut Tree, now: &str) {
     });
     let Some(status) = pod.object_mut("status") else { return };
     let mut conditions = status.items("conditions").to_vec();
-    conditions.retain(|condition| condition.text("type") != "PodScheduled");
-    conditions.push(condition);
+    match conditions.iter_mut().find(|condition| condition.text("type") == "PodScheduled") {
+        Some(known) => *known = condition,
+        None => conditions.push(condition),
+    }
     status.set("conditions", conditions);
 }
 
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!(assign_pod(&mut pod, &binding, now), Ok(()));
         assert_eq!(pod["spec"]["nodeName"], "n1");
         assert_eq!(pod["metadata"]["annotations"]["a"], "b");
-        assert_eq!(pod["status"]["conditions"][1]["lastTransitionTime"], "1970-01-01T00:00:00Z");
+        assert_eq!(pod["status"]["conditions"][0]["lastTransitionTime"], "1970-01-01T00:00:00Z");
         let again = assign_pod(&mut pod, &binding, now);
         assert_eq!(again, Err("pod p is already assigned to node \"n1\"".to_owned()));
         let mut gated = json!({"metadata": {"name": "p"}, "spec": {"schedulingGates": [{"name": "g"}]}});
