@@ -49,10 +49,7 @@ fn get_prints_all_its_forms(suite: &Suite) -> Result<()> {
         ("get pod reader -o json", &["\"kind\": \"Pod\"", "\"phase\": \"Running\""]),
         ("get pods -o name", &["pod/reader\n"]),
         ("get pods -o jsonpath={.items[*].status.phase}", &["Running"]),
-        (
-            "get pods -o custom-columns=N:.metadata.name,P:.status.phase --no-headers",
-            &["reader   Running"],
-        ),
+        ("get pods -o custom-columns=N:.metadata.name,P:.status.phase --no-headers", &["reader   Running"]),
         ("get pods --show-labels", &["LABELS", "app=reader"]),
         ("get pods -L app", &["APP", "reader"]),
         ("get pods --sort-by=.metadata.name", &["reader"]),
@@ -116,13 +113,19 @@ fn describe_shows_every_kind(suite: &Suite) -> Result<()> {
             "describe pods",
             &["Node:", "Controlled By:  ReplicaSet/shown-", "QoS Class:", "BestEffort", "Events:", "Started"],
         ),
-        ("describe deployment shown", &["StrategyType:", "1 available", "NewReplicaSet:", "ScalingReplicaSet"]),
+        (
+            "describe deployment shown",
+            &["StrategyType:", "1 available", "NewReplicaSet:", "ScalingReplicaSet"],
+        ),
         ("describe rs", &["Controlled By:", "Deployment/shown", "SuccessfulCreate"]),
         ("describe service shown", &["IP Family Policy:  SingleStack", "Endpoints:"]),
         ("describe configmap shown", &["key:\n----\nvalue"]),
         ("describe secret shown", &["key:  5 bytes"]),
         ("describe serviceaccount default", &["Name:", "default"]),
-        ("describe nodes", &["Conditions:", "KubeletReady", "Allocatable:", "PodCIDR:", "Non-terminated Pods:"]),
+        (
+            "describe nodes",
+            &["Conditions:", "KubeletReady", "Allocatable:", "PodCIDR:", "Non-terminated Pods:"],
+        ),
         ("describe clusterrole view", &["Resources", "Verbs"]),
     ];
     with_each(&kubectl, |kubectl| {
@@ -153,7 +156,10 @@ fn the_api_describes_itself(suite: &Suite) -> Result<()> {
     let kubectl = suite.cluster()?.kubectl()?;
     let cases: &[(&str, &[&str])] = &[
         ("api-resources", &["SHORTNAMES", "deployments", "deploy", "apps/v1", "endpointslices"]),
-        ("api-resources --namespaced=false -o name", &["nodes", "namespaces", "clusterroles.rbac.authorization.k8s.io"]),
+        (
+            "api-resources --namespaced=false -o name",
+            &["nodes", "namespaces", "clusterroles.rbac.authorization.k8s.io"],
+        ),
         ("api-versions", &["apps/v1\n", "rbac.authorization.k8s.io/v1\n", "\nv1\n"]),
         ("cluster-info", &["is running at"]),
         ("version", &["v1.37"]),
@@ -185,18 +191,17 @@ fn events_are_listed(suite: &Suite) -> Result<()> {
     let kubectl = suite.namespace()?;
     kubectl.apply(&shell("eventful", &suite.image("busybox:1")?, "sleep 1000").to_string())?;
     kubectl.until_ready("eventful")?;
-    for (reason, text) in [
-        ("Scheduled", "Successfully assigned"),
-        ("Created", "main"),
-        ("Started", "main"),
-    ] {
+    for (reason, text) in [("Scheduled", "Successfully assigned"), ("Created", "main"), ("Started", "main")] {
         kubectl.until_event("eventful", reason, text)?;
     }
     with_each(&kubectl, |kubectl| {
-        prints(kubectl, &[
-            ("events --for pod/eventful", &["LAST SEEN", "Scheduled", "Pod/eventful"]),
-            ("get events", &["LAST SEEN", "Normal", "pod/eventful"]),
-        ])
+        prints(
+            kubectl,
+            &[
+                ("events --for pod/eventful", &["LAST SEEN", "Scheduled", "Pod/eventful"]),
+                ("get events", &["LAST SEEN", "Normal", "pod/eventful"]),
+            ],
+        )
     })
 }
 

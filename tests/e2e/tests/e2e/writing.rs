@@ -84,7 +84,10 @@ fn server_side_apply_guards_owned_fields(suite: &Suite) -> Result<()> {
     apply("second", "2", &["--force-conflicts"])?.success()?;
     ensure!(kubectl.field("configmap/owned", ".data.a")? == "2");
     let owners = kubectl.ok(&["get", "configmap", "owned", "--show-managed-fields", "-o", "json"])?;
-    ensure!(owners.contains("\"manager\": \"second\"") && owners.contains("\"operation\": \"Apply\""), "{owners}");
+    ensure!(
+        owners.contains("\"manager\": \"second\"") && owners.contains("\"operation\": \"Apply\""),
+        "{owners}"
+    );
     Ok(())
 }
 
@@ -99,7 +102,10 @@ fn diff_shows_what_apply_would_change(suite: &Suite) -> Result<()> {
     ensure!(same.status.success() && same.stdout.is_empty(), "{same:?}");
     let different = kubectl.feed(&["diff", "-f", "-"], &manifest("new"))?;
     ensure!(different.status.code() == Some(1), "{different:?}");
-    ensure!(different.stdout.contains("-  a: old") && different.stdout.contains("+  a: new"), "{different:?}");
+    ensure!(
+        different.stdout.contains("-  a: old") && different.stdout.contains("+  a: new"),
+        "{different:?}"
+    );
     ensure!(kubectl.field("configmap/compared", ".data.a")? == "old");
     Ok(())
 }
@@ -122,7 +128,11 @@ fn patches_of_three_kinds(suite: &Suite) -> Result<()> {
     let containers = ".spec.template.spec.containers";
     let patches = [
         // Lists merge by name, so a container is added.
-        ("strategic", r#"{"spec":{"template":{"spec":{"containers":[{"name":"more","image":"x"}]}}}}"#, "more main"),
+        (
+            "strategic",
+            r#"{"spec":{"template":{"spec":{"containers":[{"name":"more","image":"x"}]}}}}"#,
+            "more main",
+        ),
         // Lists are replaced.
         ("merge", r#"{"spec":{"template":{"spec":{"containers":[{"name":"only","image":"x"}]}}}}"#, "only"),
         (
@@ -139,7 +149,15 @@ fn patches_of_three_kinds(suite: &Suite) -> Result<()> {
     }
     let test = r#"[{"op":"test","path":"/spec/replicas","value":7}]"#;
     kubectl.fails(&["patch", "deployment", "patched", "--type=json", "-p", test])?;
-    kubectl.ok(&["patch", "deployment", "patched", "--subresource=scale", "--type=merge", "-p", r#"{"spec":{"replicas":0}}"#])?;
+    kubectl.ok(&[
+        "patch",
+        "deployment",
+        "patched",
+        "--subresource=scale",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"replicas":0}}"#,
+    ])?;
     Ok(())
 }
 
@@ -160,7 +178,15 @@ fn label_and_annotate(suite: &Suite) -> Result<()> {
 
 fn dry_runs_store_nothing(suite: &Suite) -> Result<()> {
     let kubectl = suite.namespace()?;
-    let created = kubectl.ok(&["create", "configmap", "dry", "--from-literal=a=1", "--dry-run=server", "-o", "yaml"])?;
+    let created = kubectl.ok(&[
+        "create",
+        "configmap",
+        "dry",
+        "--from-literal=a=1",
+        "--dry-run=server",
+        "-o",
+        "yaml",
+    ])?;
     ensure!(created.contains("uid:"), "the server completed it: {created}");
     let error = kubectl.fails(&["get", "configmap", "dry"])?;
     ensure!(error == "Error from server (NotFound): configmaps \"dry\" not found\n", "{error}");
@@ -172,9 +198,13 @@ fn dry_runs_store_nothing(suite: &Suite) -> Result<()> {
     ] {
         kubectl.ok(&command.split(' ').collect::<Vec<_>>())?;
         let kept = kubectl.get(&["configmap", "dry"])?;
-        ensure!(kept["data"] == json!({"a": "1"}) && kept["metadata"]["labels"].is_null(), "{command}: {kept}");
+        ensure!(
+            kept["data"] == json!({"a": "1"}) && kept["metadata"]["labels"].is_null(),
+            "{command}: {kept}"
+        );
     }
-    let invalid = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry"}, "spec": {"containers": []}});
+    let invalid =
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "dry"}, "spec": {"containers": []}});
     let error = kubectl.feed(&["create", "--dry-run=server", "-f", "-"], &invalid.to_string())?.failure()?;
     ensure!(error.contains("spec.containers: Required value"), "{error}");
     Ok(())
@@ -194,7 +224,9 @@ fn delete_takes_grace_force_and_cascade(suite: &Suite) -> Result<()> {
     let pod = shell("cascading", &image, "sleep 1000");
     let counts = |sets: &str, pods: &str| {
         wait::until_equal("what is left", &(sets.to_owned(), pods.to_owned()), || {
-            let count = |kind| Ok::<_, anyhow::Error>(kubectl.ok(&["get", kind, "-o", "name"])?.lines().count().to_string());
+            let count = |kind| {
+                Ok::<_, anyhow::Error>(kubectl.ok(&["get", kind, "-o", "name"])?.lines().count().to_string())
+            };
             Ok((count("replicasets")?, count("pods")?))
         })
     };
