@@ -17,9 +17,13 @@ mod hash;
 mod ownership;
 mod pods;
 mod selectors;
+mod service_pods;
 
 mod cluster_role_aggregation;
 mod deployment;
+mod endpoint_slice;
+mod endpoint_slice_mirroring;
+mod endpoints;
 mod namespace;
 mod replica_set;
 mod root_ca;

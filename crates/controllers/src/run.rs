@@ -32,6 +32,12 @@ pub const CONTROLLERS: &[Controller] = &[
     },
     Controller { name: "replicaset-controller", start: |c| Box::pin(crate::replica_set::run(c)) },
     Controller { name: "deployment-controller", start: |c| Box::pin(crate::deployment::run(c)) },
+    Controller { name: "endpointslice-controller", start: |c| Box::pin(crate::endpoint_slice::run(c)) },
+    Controller { name: "endpoints-controller", start: |c| Box::pin(crate::endpoints::run(c)) },
+    Controller {
+        name: "endpointslice-mirroring-controller",
+        start: |c| Box::pin(crate::endpoint_slice_mirroring::run(c)),
+    },
 ];
 
 impl Controller {
