@@ -3,11 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// `True` or `False` as conditions write it.
-pub(crate) fn truth(holds: bool) -> &'static str {
-    if holds { "True" } else { "False" }
-}
-
 /// The count as a field that upstream leaves out when it is zero.
 pub(crate) fn unless_zero(count: i32) -> Option<i32> {
     (count != 0).then_some(count)

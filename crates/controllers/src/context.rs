@@ -12,13 +12,24 @@ use steersman_controller_runtime::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::ReconcileError;
+use crate::{ClusterCidr, ReconcileError};
 
 /// What the cluster's operator decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ControllersConfig {
     /// The CA bundle (PEM) that pods trust for the API server; published as `kube-root-ca.crt`.
     pub root_ca: String,
+    /// The range of all pod addresses, of which every node gets a part; without it nodes get none from us.
+    pub cluster_cidr: Option<ClusterCidr>,
+    /// How many ended pods are kept; zero means all (`--terminated-pod-gc-threshold`).
+    pub terminated_pod_threshold: usize,
+}
+
+impl Default for ControllersConfig {
+    /// No CA, no pod addresses, and 12,500 ended pods as upstream.
+    fn default() -> Self {
+        Self { root_ca: String::new(), cluster_cidr: None, terminated_pod_threshold: 12_500 }
+    }
 }
 
 /// The client, the informers and the settings of a controller. Clones share them.

@@ -1,6 +1,5 @@
-//! Short names that are safe in object names: template hashes and random suffixes.
+//! Hashes as short texts that are safe in object names.
 
-use rand::Rng;
 use serde_json::Value;
 
 /// The letters and digits of generated names: no vowels and nothing that looks like one, so that no word comes out.
@@ -9,12 +8,6 @@ const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Maps a text into the safe alphabet, letter by letter (`rand.SafeEncodeString` upstream).
 pub(crate) fn safe_encode(text: &str) -> String {
     text.bytes().map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()])).collect()
-}
-
-/// `length` random letters of the safe alphabet.
-pub(crate) fn random_suffix(length: usize) -> String {
-    let mut random = rand::rng();
-    (0..length).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect()
 }
 
 /// FNV-1a, 32 bit.
@@ -50,7 +43,6 @@ mod tests {
         assert_eq!(hash, template_hash(&template.clone(), None));
         assert_ne!(hash, template_hash(&template, Some(1)));
         assert!(hash.bytes().all(|byte| ALPHABET.contains(&byte)), "{hash}");
-        assert!(random_suffix(5).bytes().all(|byte| ALPHABET.contains(&byte)));
         assert_eq!(safe_encode("0123"), "4567", "as upstream maps the digits");
     }
 }

@@ -67,3 +67,11 @@ pub(crate) fn most_restarts(pod: &Pod) -> i32 {
 pub(crate) fn created(pod: &Pod) -> Option<Timestamp> {
     pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
+
+/// The index of [`by_node`].
+pub(crate) const BY_NODE: &str = "node";
+
+/// Index values: the name of the pod's node.
+pub(crate) fn by_node(pod: &Pod) -> Vec<String> {
+    Some(node_name(pod).to_owned()).filter(|node| !node.is_empty()).into_iter().collect()
+}

@@ -38,6 +38,17 @@ pub const CONTROLLERS: &[Controller] = &[
         name: "endpointslice-mirroring-controller",
         start: |c| Box::pin(crate::endpoint_slice_mirroring::run(c)),
     },
+    Controller {
+        name: "garbage-collector-controller",
+        start: |c| Box::pin(crate::garbage_collector::run(c)),
+    },
+    Controller {
+        name: "pod-garbage-collector-controller",
+        start: |c| Box::pin(crate::pod_garbage_collector::run(c)),
+    },
+    Controller { name: "node-lifecycle-controller", start: |c| Box::pin(crate::node_lifecycle::run(c)) },
+    Controller { name: "taint-eviction-controller", start: |c| Box::pin(crate::taint_eviction::run(c)) },
+    Controller { name: "node-ipam-controller", start: |c| Box::pin(crate::node_ipam::run(c)) },
 ];
 
 impl Controller {

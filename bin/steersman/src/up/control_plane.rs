@@ -61,7 +61,12 @@ impl ControlPlane {
         });
         let manager = user("system:kube-controller-manager", &["system:masters"]);
         let manager = steersman_client::in_process(server.handler(), manager);
-        let config = ControllersConfig { root_ca: pki.ca().certificate_pem().to_owned() };
+        let config = ControllersConfig {
+            root_ca: pki.ca().certificate_pem().to_owned(),
+            // A range smaller than one node's has nothing to share out.
+            cluster_cidr: settings.cluster_cidr.to_string().parse().ok(),
+            ..ControllersConfig::default()
+        };
         let (shared, stop) = (informers.clone(), parts.stop.clone());
         parts.spawn("controllers", async move {
             steersman_controllers::run(manager, shared, config, stop).await;
