@@ -3,9 +3,11 @@
 
 mod control;
 mod data_dir;
+mod demo;
 mod down;
 mod image;
 mod settings;
+mod status;
 mod up;
 
 use std::process::ExitCode;
@@ -28,6 +30,11 @@ enum Command {
     Up(up::Arguments),
     /// Stop the cluster and remove what it made of the machine.
     Down(down::Arguments),
+    /// Say what runs and what is wrong.
+    Status(status::Arguments),
+    /// Serve the page of the demo; its pods run this.
+    #[command(hide = true)]
+    DemoPage(demo::Arguments),
     /// Look after the node's images.
     Image(image::Arguments),
     /// Print the version.
@@ -45,6 +52,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Up(arguments) => up::main(&arguments),
         Command::Down(arguments) => down::main(&arguments),
+        Command::Status(arguments) => status::main(&arguments),
+        Command::DemoPage(arguments) => demo::main(&arguments),
         Command::Image(arguments) => image::main(arguments),
         Command::Version => {
             println!("steersman {} (Kubernetes {})", env!("CARGO_PKG_VERSION"), settings::KUBERNETES);

@@ -49,7 +49,7 @@ pub fn main(arguments: &Arguments) -> Result<()> {
     let _lock = data_dir.lock()?;
     start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("could not start the async runtime")?.block_on(run(&arguments.settings, &data_dir))
+    runtime.context("could not start the async runtime")?.block_on(run(arguments, &data_dir))
 }
 
 fn start_log() {
@@ -93,12 +93,12 @@ impl Parts {
     }
 }
 
-async fn run(settings: &Settings, data_dir: &DataDir) -> Result<()> {
+async fn run(arguments: &Arguments, data_dir: &DataDir) -> Result<()> {
     let mut progress = Progress::new();
     let mut parts = Parts::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let started = tokio::select! {
-        started = start(settings, data_dir, &mut parts, &mut progress) => started,
+        started = start(arguments, data_dir, &mut parts, &mut progress) => started,
         _ = terminate.recv() => Err(anyhow::anyhow!("told to stop while starting")),
         _ = interrupt.recv() => Err(anyhow::anyhow!("told to stop while starting")),
     };
@@ -121,13 +121,19 @@ async fn run(settings: &Settings, data_dir: &DataDir) -> Result<()> {
 }
 
 async fn start(
-    settings: &Settings,
+    arguments: &Arguments,
     data_dir: &DataDir,
     parts: &mut Parts,
     progress: &mut Progress,
 ) -> Result<ControlPlane> {
+    let settings = &arguments.settings;
     let plane = ControlPlane::start(settings, data_dir, parts, progress).await?;
-    node::start(settings, data_dir, &plane, parts, progress).await?;
+    let images = node::start(settings, data_dir, &plane, parts, progress).await?;
+    if arguments.demo {
+        let client = steersman_client::in_process(plane.server.handler(), control_plane::administrator());
+        crate::demo::deploy(client, images).await?;
+        progress.ready("demo", format!("http://{}:30080", settings.node_ip()));
+    }
     progress.all_ready(&data_dir.admin_kubeconfig());
     Ok(plane)
 }

@@ -64,7 +64,7 @@ pub async fn start(
     plane: &ControlPlane,
     parts: &mut Parts,
     progress: &mut Progress,
-) -> Result<()> {
+) -> Result<Arc<ImageStore>> {
     let network = Arc::new(pod_network(settings, data_dir)?);
     let setting_up = network.clone();
     tokio::task::spawn_blocking(move || setting_up.set_up())
@@ -81,9 +81,9 @@ pub async fn start(
     progress.ready("services", settings.service_cidr);
     start_dns(settings, plane, parts).await?;
     progress.ready("dns", settings.dns_service()?);
-    let (socket, shared, stop) = (data_dir.control_socket(), images, parts.stop.clone());
+    let (socket, shared, stop) = (data_dir.control_socket(), images.clone(), parts.stop.clone());
     parts.spawn("control socket", async move { crate::control::serve(&socket, shared, stop).await });
-    Ok(())
+    Ok(images)
 }
 
 async fn start_runtime(
