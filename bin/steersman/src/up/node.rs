@@ -203,8 +203,8 @@ fn is_ready(node: &Node) -> bool {
 }
 
 fn why_not_ready(node: &Node) -> String {
-    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions.filter(|condition| condition.type_ == "Ready").next_back();
+    let mut conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions.find(|condition| condition.type_ == "Ready");
     ready
         .and_then(|condition| condition.message.clone())
         .unwrap_or_else(|| "it reports no condition".to_owned())

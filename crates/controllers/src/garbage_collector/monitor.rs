@@ -1,5 +1,6 @@
 //! Watches the metadata of every resource that can be deleted, and feeds the graph.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -124,9 +125,9 @@ impl Watches {
                 continue;
             }
             served.insert(id.clone());
-            if !self.running.contains_key(&id) {
+            if let Entry::Vacant(free) = self.running.entry(id) {
                 let (stop, synced) = (context.stop.child_token(), watch::Sender::new(false));
-                self.running.insert(id, (stop.clone(), synced.subscribe()));
+                free.insert((stop.clone(), synced.subscribe()));
                 self.tasks.spawn(watch_one(context.clone(), shared.clone(), resource, synced, stop));
             }
         }

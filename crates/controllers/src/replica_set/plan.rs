@@ -43,7 +43,7 @@ fn least_useful_first(pods: &[Arc<Pod>], now: Timestamp) -> Vec<Arc<Pod>> {
     }
     let doubled = |pod: &Pod| ready_on.get(node_name(pod)).copied().unwrap_or(0);
     let mut order: Vec<_> = pods.iter().map(|pod| (usefulness(pod, doubled(pod), now), pod)).collect();
-    order.sort_by(|(a, _), (b, _)| a.cmp(b));
+    order.sort_by_key(|(usefulness, _)| *usefulness);
     order.into_iter().map(|(_, pod)| pod.clone()).collect()
 }
 

@@ -28,12 +28,14 @@ const REASON: Reason = Reason {
     at_once: false,
 };
 
+/// A pod's UID, the taints that it is under, and since when.
+type UnderTaints = (Option<String>, Vec<Taint>, Timestamp);
+
 struct TaintEviction {
     context: Context,
     nodes: Arc<Informer<Node>>,
     pods: Arc<Informer<Pod>>,
-    /// For each pod under taints: its UID, the taints, and since when.
-    tainted: Mutex<HashMap<ObjectKey, (Option<String>, Vec<Taint>, Timestamp)>>,
+    tainted: Mutex<HashMap<ObjectKey, UnderTaints>>,
     recorder: EventRecorder,
 }
 

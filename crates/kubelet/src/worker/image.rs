@@ -12,7 +12,6 @@ use super::start::{BACKOFF_NEWS, Ground, Refusal, inspect_failed};
 use super::{PodWorker, PullDone, now};
 use crate::cri_config::security::ImageUser;
 use crate::images::{self, Policy, name};
-use crate::pod::PodExt;
 use crate::text::{go_duration, rpc_error};
 
 /// Where the image of a container is.
