@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use steersman_pki::{Renewable, keep_renewed};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -62,11 +63,13 @@ fn start_log() {
 pub struct Parts {
     tasks: JoinSet<(&'static str, Result<()>)>,
     pub stop: CancellationToken,
+    /// Certificates in use, to be renewed when they are due.
+    pub renewables: Vec<Renewable>,
 }
 
 impl Parts {
     fn new() -> Self {
-        Self { tasks: JoinSet::new(), stop: CancellationToken::new() }
+        Self { tasks: JoinSet::new(), stop: CancellationToken::new(), renewables: Vec::new() }
     }
 
     /// Runs `part` until it ends; if it ends before it is told to, the whole goes down.
@@ -129,6 +132,12 @@ async fn start(
     let settings = &arguments.settings;
     let plane = ControlPlane::start(settings, data_dir, parts, progress).await?;
     let images = node::start(settings, data_dir, &plane, parts, progress).await?;
+    let (pki, renewables, stop) =
+        (plane.pki.clone(), std::mem::take(&mut parts.renewables), parts.stop.clone());
+    parts.spawn("certificate renewal", async move {
+        keep_renewed(pki, renewables, stop).await;
+        Ok(())
+    });
     if arguments.demo {
         let client = steersman_client::in_process(plane.server.handler(), control_plane::administrator());
         crate::demo::deploy(client, images).await?;

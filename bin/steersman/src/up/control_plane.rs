@@ -13,7 +13,7 @@ use steersman_apiserver::{AddressRange, ApiServer, Config, HookTable, ServiceAll
 use steersman_controller_runtime::SharedInformers;
 use steersman_controllers::ControllersConfig;
 use steersman_pki::{
-    ClientAuth, ClientVerifier, ClusterPki, Kubeconfig, Profile, RotatingIdentity, client_config,
+    ClientAuth, ClientVerifier, ClusterPki, Kubeconfig, Profile, Renewable, RotatingIdentity, client_config,
     server_config,
 };
 use steersman_scheduler::Scheduler;
@@ -31,7 +31,7 @@ const NODE_PORTS: RangeInclusive<u16> = 30000..=32767;
 pub struct ControlPlane {
     store: Arc<WalStore>,
     pub server: ApiServer,
-    pub pki: ClusterPki,
+    pub pki: Arc<ClusterPki>,
     pub informers: SharedInformers,
 }
 
@@ -45,7 +45,8 @@ impl ControlPlane {
     ) -> Result<Self> {
         let store = open_store(data_dir).await?;
         progress.ready("store", data_dir.store().display());
-        let pki = ClusterPki::load_or_create(&data_dir.pki(), Timestamp::now()).context("certificates")?;
+        let pki = ClusterPki::load_or_create(&data_dir.pki(), Timestamp::now());
+        let pki = Arc::new(pki.context("could not prepare the certificates")?);
         let server = serve(settings, data_dir, store.clone(), &pki, parts).await?;
         progress.ready("api", format!("https://127.0.0.1:{}", settings.api_port));
         let watcher = user("system:informers", &["system:masters"]);
@@ -130,8 +131,7 @@ async fn serve(
         indexes.run(&watched, stop).await;
         Ok(())
     });
-    let kubelet_client =
-        pki.identity("apiserver-kubelet-client", &Profile::apiserver_kubelet_client(), now)?;
+    let kubelet_client = identity(pki, "apiserver-kubelet-client", Profile::apiserver_kubelet_client())?;
     let config = Config {
         storage: storage.clone(),
         authenticator: security.authenticator,
@@ -141,7 +141,7 @@ async fn serve(
         version: Version::default(),
         kubelet_tls: Some(Arc::new(client_config(
             [pki.ca().certificate()],
-            Some(RotatingIdentity::new(&kubelet_client)?),
+            Some(kubelet_client.current.clone()),
         )?)),
         advertise: SocketAddr::new(IpAddr::V4(node_ip), settings.api_port),
         service_address: settings.kubernetes_service()?,
@@ -153,10 +153,10 @@ async fn serve(
     security.indexes.synced().await;
 
     let addresses = [settings.kubernetes_service()?, IpAddr::V4(node_ip), IpAddr::V4(settings.gateway())];
-    let serving =
-        pki.identity("apiserver", &Profile::apiserver(&node, CLUSTER_DOMAIN, &[], &addresses), now)?;
+    let serving = identity(pki, "apiserver", Profile::apiserver(&node, CLUSTER_DOMAIN, &[], &addresses))?;
     let verifier = ClientVerifier::new([pki.ca().certificate()])?;
-    let tls = server_config(RotatingIdentity::new(&serving)?, &ClientAuth::Deferred(verifier))?;
+    let tls = server_config(serving.current.clone(), &ClientAuth::Deferred(verifier))?;
+    parts.renewables.extend([kubelet_client, serving]);
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, settings.api_port));
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("could not listen on port {}; choose another with --api-port", settings.api_port)
@@ -165,6 +165,12 @@ async fn serve(
     parts.spawn("api server", async move { Ok(serving.serve(listener, tls, stop).await?) });
     write_admin_kubeconfig(data_dir, pki, &url, now)?;
     Ok(server)
+}
+
+/// An identity that is renewed while the cluster runs, once it is among `Parts::renewables`.
+pub fn identity(pki: &ClusterPki, stem: &'static str, profile: Profile) -> Result<Renewable> {
+    let issued = pki.identity(stem, &profile, Timestamp::now())?;
+    Ok(Renewable { current: RotatingIdentity::new(&issued)?, stem, profile })
 }
 
 fn write_admin_kubeconfig(data_dir: &DataDir, pki: &ClusterPki, url: &str, now: Timestamp) -> Result<()> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use steersman_container_runtime::{NodeImages, NodeNetwork, Runtime, RuntimeConfig};
 use steersman_controller_runtime::ObjectKey;
@@ -15,11 +14,11 @@ use steersman_image::{ImageStore, Registries};
 use steersman_kubelet::Kubelet;
 use steersman_kubelet::server::ServerTls;
 use steersman_network::{PodNetwork, PodNetworkConfig};
-use steersman_pki::{ClientAuth, ClientVerifier, Profile, RotatingIdentity, server_config};
+use steersman_pki::{ClientAuth, ClientVerifier, Profile, server_config};
 use steersman_proxy::{Proxy, ProxyConfig};
 use tokio::sync::Notify;
 
-use super::control_plane::{ControlPlane, node_client};
+use super::control_plane::{ControlPlane, identity, node_client};
 use super::{Parts, Progress, addons};
 use crate::data_dir::DataDir;
 use crate::settings::{CLUSTER_DOMAIN, Settings};
@@ -132,11 +131,10 @@ async fn start_kubelet(
     config.cluster_dns = vec![settings.dns_service()?.to_string()];
     config.cluster_domain = CLUSTER_DOMAIN.to_owned();
     config.listen = SocketAddr::from(([0, 0, 0, 0], settings.kubelet_port));
-    let now = Timestamp::now();
-    let serving =
-        plane.pki.identity("kubelet", &Profile::kubelet_server(&name, vec![IpAddr::V4(ip)]), now)?;
+    let serving = identity(&plane.pki, "kubelet", Profile::kubelet_server(&name, vec![IpAddr::V4(ip)]))?;
     let verifier = ClientVerifier::new([plane.pki.ca().certificate()])?;
-    let tls = server_config(RotatingIdentity::new(&serving)?, &ClientAuth::Verified(verifier))?;
+    let tls = server_config(serving.current.clone(), &ClientAuth::Verified(verifier))?;
+    parts.renewables.push(serving);
     let tls = ServerTls { config: Arc::new(tls) };
     let kubelet = Kubelet::new(config, node_client(&plane.server, &name), &plane.informers, Some(tls));
     let kubelet = kubelet.await.with_context(|| {
