@@ -58,19 +58,19 @@ write_image() {
     umoci config --image "$layout:$tag" "$@" >&2
 }
 
-# True if the image is newer than the script that makes it: is_made NAME SCRIPT
-is_made() { [ "$IMAGES/$1.made" -nt "$2" ] && [ "$IMAGES/$1.made" -nt "${BASH_SOURCE[0]}" ]; }
+# What an image is made by: when it changes, the image is made again.
+recipe() { cat "$1" "${BASH_SOURCE[0]}" | sha256sum; }
 
 # Runs a function with an empty directory for the image's files, unless the image is made: make_image NAME FUNCTION
 make_image() {
     local name=$1 script work
     script=$(realpath "$0")
-    ! is_made "$name" "$script" || return 0
+    [ "$(cat "$IMAGES/$name.made" 2>/dev/null)" != "$(recipe "$script")" ] || return 0
     say "making the image $name"
     work=$(mktemp -d)
-    rm -rf "${IMAGES:?}/$name"
+    rm -rf "${IMAGES:?}/$name" "$IMAGES/$name.made"
     mkdir -p "$IMAGES"
     "$2" "$work"
     rm -rf "$work"
-    touch "$IMAGES/$name.made"
+    recipe "$script" >"$IMAGES/$name.made"
 }

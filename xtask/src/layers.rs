@@ -62,7 +62,7 @@ fn problems(table: &Table, metadata: &Metadata) -> Vec<String> {
 
 /// Fixtures and test crates stand beside the layers.
 fn is_beside(name: &str) -> bool {
-    matches!(name, "test-support" | "e2e") || name.ends_with("-tests")
+    matches!(name, "test-support" | "e2e" | "fuzz-targets") || name.ends_with("-tests")
 }
 
 fn edge_problem(table: &Table, from: &str, to: &str) -> Option<String> {

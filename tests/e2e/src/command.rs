@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::wait;
 
@@ -112,13 +112,16 @@ impl Running {
     /// Waits until its output has `wanted`.
     pub fn wait_for(&mut self, wanted: &str) -> Result<()> {
         let what = format!("`{}` prints {wanted:?}", self.command);
-        wait::until(&what, wait::SOON, || {
+        let seen = wait::until(&what, wait::SOON, || {
+            let ended = self.child.try_wait()?;
             let (out, err) = (self.stdout(), self.stderr());
-            if out.contains(wanted) {
-                return Ok(Some(()));
+            match ended {
+                _ if out.contains(wanted) => Ok(Some(Ok(()))),
+                Some(status) => Ok(Some(Err(anyhow!("{what}: it ended ({status}) after: {out}{err}")))),
+                None => bail!("it printed: {out}{err}"),
             }
-            bail!("it printed: {out}{err}")
-        })
+        });
+        seen?
     }
 
     /// Waits until it has ended.
