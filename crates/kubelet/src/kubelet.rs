@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cgroups::Cgroups;
+use crate::logs;
 use crate::node::{self, machine::Machine};
 use crate::objects::ObjectStore;
 use crate::pods::Pods;
@@ -110,6 +111,7 @@ impl Kubelet {
             Box::pin(self.pods.clone().follow_runtime(inner.clone())),
             Box::pin(wait_and_run(self.pods.clone(), shared.clone(), inner.clone())),
             Box::pin(self.events.run(inner.clone())),
+            Box::pin(logs::rotate::run(shared.clone(), inner.clone())),
         ];
         if let Some(server) = self.server {
             parts.push(Box::pin(server.run(inner.clone())));

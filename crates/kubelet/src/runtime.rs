@@ -160,6 +160,12 @@ impl Runtime {
         gone_is_none(call(limit, self.service.clone().stop_container(request)).await).map(drop)
     }
 
+    /// Makes the runtime open a container's log anew, after it was renamed.
+    pub async fn reopen_log(&self, id: &str) -> Result<(), Status> {
+        let request = cri::ReopenContainerLogRequest { container_id: id.to_owned() };
+        call(SHORT, self.service.clone().reopen_container_log(request)).await.map(drop)
+    }
+
     /// Removes a container that has ended.
     pub async fn remove_container(&self, id: &str) -> Result<(), Status> {
         let request = cri::RemoveContainerRequest { container_id: id.to_owned() };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret, Service, Taint};
 use kube::Client;
@@ -50,6 +51,12 @@ pub struct Config {
     pub taints: Vec<Taint>,
     /// Where the HTTPS server listens; its port is told to the API.
     pub listen: SocketAddr,
+    /// A container's log is rotated when it has more bytes than this.
+    pub container_log_max_size: u64,
+    /// How many log files a container may have, the current one among them.
+    pub container_log_max_files: usize,
+    /// How often the sizes of logs are looked at.
+    pub container_log_monitor_interval: Duration,
 }
 
 impl Config {
@@ -74,6 +81,9 @@ impl Config {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             listen: SocketAddr::from(([0, 0, 0, 0], 10250)),
+            container_log_max_size: 10 << 20,
+            container_log_max_files: 5,
+            container_log_monitor_interval: Duration::from_secs(10),
         }
     }
 }

@@ -183,6 +183,26 @@ async fn a_container_that_cannot_start_backs_off_like_one_that_crashes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_log_is_rotated_while_its_container_runs() {
+    let mut world = World::new().await;
+    world.create_pod(json!({ "containers": [{ "name": "a", "image": "web" }] }));
+    world.until("running", is_running).await;
+    let dir = world.dir.path().join("logs/ns_p_u1/a");
+    std::fs::write(dir.join("0.log"), "x".repeat(1001)).unwrap();
+    let files = || {
+        let sizes: Vec<u64> = std::fs::read_dir(&dir)
+            .unwrap()
+            .flatten()
+            .flat_map(|file| file.metadata())
+            .map(|m| m.len())
+            .collect();
+        Some(()).filter(|()| sizes.len() == 2 && sizes.contains(&0) && sizes.contains(&1001))
+    };
+    world.wait("rotated", files).await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_image_that_does_not_exist_is_told_and_not_asked_for_again_at_once() {
     let mut world = World::new().await;
     world.create_pod(

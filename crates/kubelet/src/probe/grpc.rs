@@ -31,7 +31,10 @@ pub async fn ask(host: &str, port: i32, service: &str, timeout: Duration) -> Ans
     let address = host_port(host, port);
     let patience = go_duration(timeout);
     let unconnected = || {
-        Answer::Failure(format!("timeout: failed to connect service {} within {patience}", quote(&address)))
+        let address = quote(&address);
+        Answer::Failure(format!(
+            "timeout: failed to connect service {address} within {patience}: context deadline exceeded"
+        ))
     };
     let Ok(endpoint) = Endpoint::from_shared(format!("http://{address}")) else { return unconnected() };
     let endpoint = match endpoint.user_agent(format!("kube-probe/{}", crate::MINOR_VERSION)) {

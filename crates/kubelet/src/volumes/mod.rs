@@ -286,7 +286,13 @@ pub fn put_in_place(at: &Path, prepared: &Prepared, group: Option<u32>) -> Resul
             let medium = if *in_memory { Medium::Memory { limit_bytes: None } } else { Medium::Disk };
             empty_dir::set_up(at, medium, 0o777).map_err(text)?;
             let group = group.map(|gid| FsGroup { gid, read_only: true });
-            AtomicWriter::new(at).write(payload, group).map(drop).map_err(text)
+            AtomicWriter::new(at).write(payload, group).map(drop).map_err(text)?;
+            match group {
+                Some(group) if !ownership::root_matches(at, group).map_err(text)? => {
+                    ownership::apply(at, group).map_err(text)
+                }
+                _ => Ok(()),
+            }
         }
     }
 }

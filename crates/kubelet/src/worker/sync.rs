@@ -1,6 +1,6 @@
 //! The step of a pod that is to run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steersman_controller_runtime::EventType;
@@ -12,6 +12,7 @@ use crate::actions::{self, Kill, Plan};
 use crate::env::Objects;
 use crate::env::downward::Downward;
 use crate::hosts;
+use crate::logs::rotate;
 use crate::pod::PodExt;
 use crate::probe::Kind;
 use crate::references::{References, references};
@@ -312,7 +313,15 @@ impl PodWorker {
     }
 }
 
+/// Removes a log with what was rotated away from it.
 fn remove_log(path: &str) {
+    for rotated in rotate::rotated(Path::new(path)).unwrap_or_default() {
+        remove_file(&rotated.to_string_lossy());
+    }
+    remove_file(path);
+}
+
+fn remove_file(path: &str) {
     match std::fs::remove_file(path) {
         Err(error) if !path.is_empty() && error.kind() != std::io::ErrorKind::NotFound => {
             tracing::warn!(path, %error, "log of a dead container not removed");

@@ -58,6 +58,8 @@ impl World {
             cgroup_mount: at("cgroup"),
             cluster_dns: vec!["10.96.0.10".into()],
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            container_log_max_size: 1000,
+            container_log_monitor_interval: Duration::from_millis(20),
             ..Config::new("n1", "192.0.2.1", at("cri.sock"))
         };
         let stop = CancellationToken::new();

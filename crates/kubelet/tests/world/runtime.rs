@@ -257,6 +257,16 @@ impl RuntimeService for FakeRuntime {
         Ok(Response::new(StartContainerResponse {}))
     }
 
+    async fn reopen_container_log(
+        &self,
+        request: Request<ReopenContainerLogRequest>,
+    ) -> Answer<ReopenContainerLogResponse> {
+        let state = self.state.lock().unwrap();
+        let (_, _, status) = &state.containers[&request.into_inner().container_id];
+        std::fs::write(&status.log_path, "").unwrap();
+        Ok(Response::new(ReopenContainerLogResponse {}))
+    }
+
     async fn stop_container(&self, request: Request<StopContainerRequest>) -> Answer<StopContainerResponse> {
         self.end(&request.into_inner().container_id, 143);
         Ok(Response::new(StopContainerResponse {}))
@@ -331,7 +341,6 @@ impl RuntimeService for FakeRuntime {
         stream_pod_sandboxes: StreamPodSandboxesRequest => Self::StreamPodSandboxesStream,
         stream_containers: StreamContainersRequest => Self::StreamContainersStream,
         update_container_resources: UpdateContainerResourcesRequest => UpdateContainerResourcesResponse,
-        reopen_container_log: ReopenContainerLogRequest => ReopenContainerLogResponse,
         attach: AttachRequest => AttachResponse,
         port_forward: PortForwardRequest => PortForwardResponse,
         container_stats: ContainerStatsRequest => ContainerStatsResponse,
