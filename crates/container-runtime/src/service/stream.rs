@@ -272,6 +272,9 @@ async fn pump_output(from: Option<impl AsyncRead + Unpin>, to: Option<streaming:
     }
 }
 
+/// A container that ends without a word this soon after somebody has joined it had ended when they asked.
+const TOO_LATE: std::time::Duration = std::time::Duration::from_secs(1);
+
 async fn attach(
     inner: &Inner,
     container: String,
@@ -287,6 +290,7 @@ async fn attach(
         Ok(joined) => joined,
         Err(status) => return Outcome::Failed(status.message().to_owned()),
     };
+    let joined_at = tokio::time::Instant::now();
     let (from, to) = stream.into_split();
     let resizes = async {
         let Some(mut resizes) = client.resizes else { return };
@@ -304,16 +308,25 @@ async fn attach(
     tokio::select! {
         () = client.closed.cancelled() => Outcome::Failed("the client has gone".into()),
         () = beside => unreachable!("never ends"),
-        () = pump_frames(from, client.stdout, client.stderr) => Outcome::Exited(0),
+        frames = pump_frames(from, client.stdout, client.stderr) => attach_ended(&id, frames, joined_at.elapsed()),
     }
 }
 
-/// Hands out the frames of an attach stream, see [`wire`].
+/// How an attach ended that got so many frames. One that came too late fails, so that clients turn to the log.
+fn attach_ended(id: &str, frames: usize, lasted: std::time::Duration) -> Outcome {
+    if frames == 0 && lasted < TOO_LATE {
+        return Outcome::Failed(format!("container {id:?} is in CONTAINER_EXITED state"));
+    }
+    Outcome::Exited(0)
+}
+
+/// Hands out the frames of an attach stream, see [`wire`]; returns how many there were.
 async fn pump_frames(
     mut from: impl AsyncRead + Unpin,
     stdout: Option<streaming::Output>,
     stderr: Option<streaming::Output>,
-) {
+) -> usize {
+    let mut sent = 0;
     loop {
         let frame = async {
             let (stream, length) = (from.read_u8().await?, from.read_u32().await?);
@@ -321,13 +334,14 @@ async fn pump_frames(
             from.read_exact(&mut data).await?;
             io::Result::Ok((stream, data))
         };
-        let Ok((stream, data)) = frame.await else { return };
+        let Ok((stream, data)) = frame.await else { return sent };
         let to = if stream == wire::STDERR { &stderr } else { &stdout };
         if let Some(to) = to
             && to.send(data.into()).await.is_err()
         {
-            return;
+            return sent;
         }
+        sent += 1;
     }
 }
 
@@ -349,4 +363,21 @@ async fn connect_inside(namespace: Option<PathBuf>, port: u16) -> io::Result<Tcp
     let socket = tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
     socket.set_nonblocking(true)?;
     TcpStream::from_std(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_attach_that_came_too_late_fails() {
+        assert_eq!(pump_frames(&b""[..], None, None).await, 0);
+        assert_eq!(pump_frames(&b"\x01\0\0\0\x02hi\x02\0\0\0\0"[..], None, None).await, 2);
+        let soon = Duration::from_millis(5);
+        assert!(matches!(attach_ended("c", 0, soon), Outcome::Failed(_)));
+        assert!(matches!(attach_ended("c", 2, soon), Outcome::Exited(0)));
+        assert!(matches!(attach_ended("c", 0, TOO_LATE), Outcome::Exited(0)), "it was silent, not late");
+    }
 }

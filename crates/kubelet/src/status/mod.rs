@@ -59,19 +59,20 @@ pub fn pod_status(input: Input<'_>) -> PodStatus {
     let ephemeral = containers::statuses(&input, Role::Ephemeral);
     let phase = match input.old.phase.as_deref() {
         Some(terminal @ ("Succeeded" | "Failed")) => terminal,
-        _ if input.failed.is_some() => "Failed",
-        old => match phase::phase(pod.spec(), &init, &regular, input.stopped) {
+        old => match decided_phase(&input, &init, &regular) {
             // A sidecar or a leftover still runs: the pod is over only when nothing does.
             "Succeeded" | "Failed" if input.view.alive().next().is_some() => old.unwrap_or("Running"),
             phase => phase,
         },
     };
+    // Why a pod fails is told when it has failed.
+    let failed = input.failed.filter(|_| phase == "Failed");
     let conditions = conditions::conditions(&input, phase, &init, &regular);
     let ips = pod_ips(&input);
     PodStatus {
         phase: Some(phase.to_owned()),
-        reason: input.failed.map(|failed| failed.reason.clone()).or_else(|| input.old.reason.clone()),
-        message: input.failed.map(|failed| failed.message.clone()).or_else(|| input.old.message.clone()),
+        reason: failed.map(|failed| failed.reason.clone()).or_else(|| input.old.reason.clone()),
+        message: failed.map(|failed| failed.message.clone()).or_else(|| input.old.message.clone()),
         conditions: Some(conditions),
         host_ip: input.host_ips.first().cloned(),
         host_ips: some(input.host_ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect()),
@@ -85,6 +86,13 @@ pub fn pod_status(input: Input<'_>) -> PodStatus {
         observed_generation: pod.metadata.generation,
         ..input.old.clone()
     }
+}
+
+fn decided_phase(input: &Input<'_>, init: &[ContainerStatus], regular: &[ContainerStatus]) -> &'static str {
+    if input.failed.is_some() {
+        return "Failed";
+    }
+    phase::phase(input.pod.spec(), init, regular, input.stopped)
 }
 
 /// The pod's addresses: the node's with its network, else those of the sandbox, else what was known: a pod that

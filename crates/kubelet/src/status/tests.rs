@@ -11,6 +11,7 @@ struct World {
     probes: Results,
     waiting: HashMap<String, Waiting>,
     stopped: bool,
+    failed: Option<Waiting>,
 }
 
 impl World {
@@ -22,6 +23,7 @@ impl World {
             probes: Results::default(),
             waiting: HashMap::new(),
             stopped: false,
+            failed: None,
         }
     }
 
@@ -44,7 +46,7 @@ impl World {
             runtime: "steersman",
             host_ips: &["192.0.2.1".to_owned()],
             stopped: self.stopped,
-            failed: None,
+            failed: self.failed.as_ref(),
             now: Timestamp::from_second(5_000).unwrap(),
         })
     }
@@ -227,4 +229,19 @@ fn a_vanished_container_is_told_as_lost_when_the_pod_stops() {
     let status = &world.tree()["containerStatuses"][0];
     assert_eq!(status["state"]["terminated"]["reason"], "ContainerStatusUnknown");
     assert_eq!(status["state"]["terminated"]["exitCode"], 137);
+}
+
+#[test]
+fn a_pod_past_its_deadline_has_failed_once_nothing_of_it_runs() {
+    let spec = || json!({ "containers": [{ "name": "a" }] });
+    let late = || Some(Waiting { reason: "DeadlineExceeded".into(), message: "m".into() });
+    let mut ending = World::new(spec()).with(&[("a", 0, State::Running, 0)]);
+    (ending.failed, ending.old.phase) = (late(), Some("Running".into()));
+    assert_eq!((ending.phase().as_str(), ending.status().reason), ("Running", None));
+    let mut ended = World::new(spec()).with(&[("a", 0, State::Exited, 137)]);
+    (ended.failed, ended.old.phase, ended.stopped) = (late(), Some("Running".into()), true);
+    assert_eq!(
+        (ended.phase().as_str(), ended.status().reason.as_deref()),
+        ("Failed", Some("DeadlineExceeded"))
+    );
 }
