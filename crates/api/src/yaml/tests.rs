@@ -213,6 +213,14 @@ zero: null
     assert_eq!(tree(want), back);
 }
 
+#[test]
+fn a_text_at_the_root_that_begins_with_blanks_reads_back() {
+    for text in ["\na", " a\nb", "\n", "\n\n a\n"] {
+        let yaml = to_yaml(&json!(text));
+        assert_eq!(parse(yaml.as_bytes()).map(|d| d.tree), Ok(json!(text)), "{yaml}");
+    }
+}
+
 fn any_tree() -> impl Strategy<Value = Tree> {
     let text = prop_oneof![
         "[a-z0-9:#' \\-\\n\"]{0,12}",

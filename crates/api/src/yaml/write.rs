@@ -108,6 +108,8 @@ impl Writer {
             Style::Plain => self.folded(s, Some(indent), |_, _| {}),
             Style::Single => self.single(s, Some(indent)),
             Style::Double => self.double(s, Some(indent)),
+            // At the root there is no indentation that an indicator could tell from the text's own.
+            Style::Literal if indent == 0 && s.starts_with([' ', '\n']) => self.double(s, Some(indent)),
             Style::Literal => self.literal(s, indent),
         }
     }
