@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use steersman_pki::{ClientVerifier, ClusterPki, PkiError};
+use steersman_store::BoxFuture;
 
 use crate::authentication::{Authentication, ClientCertificates, ServiceAccountTokens};
 use crate::authorization::{Authorization, Indexes, RoleEscalation};
-use crate::config::{Creation, IssuerDocuments};
+use crate::config::{Creation, HealthCheck, IssuerDocuments};
 use crate::request::{Admission, Authorizer, ObjectReader};
 use crate::storage::Storage;
 use crate::tokens::{DEFAULT_ISSUER, TokenIssuer, TokenRequests};
@@ -29,6 +30,8 @@ pub struct Security {
     pub issuer: IssuerDocuments,
     /// What the authorizer decides by.
     pub indexes: Arc<Indexes>,
+    /// What of it must be well for the server to be ready, by upstream's names.
+    pub health: Vec<HealthCheck>,
 }
 
 impl Security {
@@ -53,9 +56,34 @@ impl Security {
                 keys: issuer.key_set().into(),
             },
             authorizer,
+            health: health(&indexes),
             indexes,
         })
     }
+}
+
+/// `informer-sync`: what is decided by has been read; `poststarthook/rbac/bootstrap-roles`: the roles that every
+/// cluster has are among it.
+fn health(indexes: &Arc<Indexes>) -> Vec<HealthCheck> {
+    let (all, rbac) = (indexes.clone(), indexes.rbac().clone());
+    vec![
+        check("informer-sync", "not everything has been read yet", move || all.is_synced()),
+        check("poststarthook/rbac/bootstrap-roles", "not finished", move || {
+            rbac.rules_of_role("ClusterRole", "cluster-admin", "").is_some()
+        }),
+    ]
+}
+
+fn check(
+    name: &'static str,
+    why: &'static str,
+    well: impl Fn() -> bool + Send + Sync + 'static,
+) -> HealthCheck {
+    let check = move || -> BoxFuture<'static, Result<(), String>> {
+        let found = if well() { Ok(()) } else { Err(why.to_owned()) };
+        Box::pin(std::future::ready(found))
+    };
+    HealthCheck { name, liveness: false, check: Box::new(check) }
 }
 
 #[cfg(test)]

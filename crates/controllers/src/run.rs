@@ -15,40 +15,83 @@ use crate::{Context, ControllersConfig};
 pub struct Controller {
     /// As `kube-controller-manager --controllers` names it.
     pub name: &'static str,
+    /// The service account of `kube-system` that it acts as: the roles `system:controller:*` are bound to these.
+    pub account: &'static str,
     start: fn(Context) -> BoxFuture<'static, ()>,
 }
 
 /// Every controller there is.
 pub const CONTROLLERS: &[Controller] = &[
-    Controller { name: "serviceaccount-controller", start: |c| Box::pin(crate::service_account::run(c)) },
+    Controller {
+        name: "serviceaccount-controller",
+        account: "service-account-controller",
+        start: |c| Box::pin(crate::service_account::run(c)),
+    },
     Controller {
         name: "root-ca-certificate-publisher-controller",
+        account: "root-ca-cert-publisher",
         start: |c| Box::pin(crate::root_ca::run(c)),
     },
-    Controller { name: "namespace-controller", start: |c| Box::pin(crate::namespace::run(c)) },
+    Controller {
+        name: "namespace-controller",
+        account: "namespace-controller",
+        start: |c| Box::pin(crate::namespace::run(c)),
+    },
     Controller {
         name: "clusterrole-aggregation-controller",
+        account: "clusterrole-aggregation-controller",
         start: |c| Box::pin(crate::cluster_role_aggregation::run(c)),
     },
-    Controller { name: "replicaset-controller", start: |c| Box::pin(crate::replica_set::run(c)) },
-    Controller { name: "deployment-controller", start: |c| Box::pin(crate::deployment::run(c)) },
-    Controller { name: "endpointslice-controller", start: |c| Box::pin(crate::endpoint_slice::run(c)) },
-    Controller { name: "endpoints-controller", start: |c| Box::pin(crate::endpoints::run(c)) },
+    Controller {
+        name: "replicaset-controller",
+        account: "replicaset-controller",
+        start: |c| Box::pin(crate::replica_set::run(c)),
+    },
+    Controller {
+        name: "deployment-controller",
+        account: "deployment-controller",
+        start: |c| Box::pin(crate::deployment::run(c)),
+    },
+    Controller {
+        name: "endpointslice-controller",
+        account: "endpointslice-controller",
+        start: |c| Box::pin(crate::endpoint_slice::run(c)),
+    },
+    Controller {
+        name: "endpoints-controller",
+        account: "endpoint-controller",
+        start: |c| Box::pin(crate::endpoints::run(c)),
+    },
     Controller {
         name: "endpointslice-mirroring-controller",
+        account: "endpointslicemirroring-controller",
         start: |c| Box::pin(crate::endpoint_slice_mirroring::run(c)),
     },
     Controller {
         name: "garbage-collector-controller",
+        account: "generic-garbage-collector",
         start: |c| Box::pin(crate::garbage_collector::run(c)),
     },
     Controller {
         name: "pod-garbage-collector-controller",
+        account: "pod-garbage-collector",
         start: |c| Box::pin(crate::pod_garbage_collector::run(c)),
     },
-    Controller { name: "node-lifecycle-controller", start: |c| Box::pin(crate::node_lifecycle::run(c)) },
-    Controller { name: "taint-eviction-controller", start: |c| Box::pin(crate::taint_eviction::run(c)) },
-    Controller { name: "node-ipam-controller", start: |c| Box::pin(crate::node_ipam::run(c)) },
+    Controller {
+        name: "node-lifecycle-controller",
+        account: "node-controller",
+        start: |c| Box::pin(crate::node_lifecycle::run(c)),
+    },
+    Controller {
+        name: "taint-eviction-controller",
+        account: "node-controller",
+        start: |c| Box::pin(crate::taint_eviction::run(c)),
+    },
+    Controller {
+        name: "node-ipam-controller",
+        account: "node-controller",
+        start: |c| Box::pin(crate::node_ipam::run(c)),
+    },
 ];
 
 impl Controller {
@@ -63,29 +106,32 @@ impl Context {
     pub fn new(
         client: Client,
         informers: SharedInformers,
-        config: ControllersConfig,
+        config: Arc<ControllersConfig>,
         stop: CancellationToken,
     ) -> Self {
-        Self { client, informers, config: Arc::new(config), stop }
+        Self { client, informers, config, stop }
     }
 }
 
-/// Runs every controller until `stop`; returns after all of them ended.
+/// Runs every controller until `stop`; returns after all of them ended. `client_for` gives the client of a service
+/// account of `kube-system`, so that each controller may do no more than its own role says.
 pub async fn run(
-    client: Client,
+    client_for: impl Fn(&str) -> Client,
     informers: SharedInformers,
     config: ControllersConfig,
     stop: CancellationToken,
 ) {
-    let context = Context::new(client, informers, config, stop);
+    let config = Arc::new(config);
     let mut running = JoinSet::new();
     for controller in CONTROLLERS {
-        running.spawn(controller.run(context.clone()));
+        let client = client_for(controller.account);
+        let context = Context::new(client, informers.clone(), config.clone(), stop.clone());
+        running.spawn(controller.run(context));
     }
     while let Some(ended) = running.join_next().await {
         if let Err(panic) = ended {
             tracing::error!(%panic, "a controller panicked; stopping the others");
-            context.stop.cancel();
+            stop.cancel();
         }
     }
 }

@@ -89,7 +89,11 @@ impl Cluster {
         let informers = SharedInformers::new(client.clone(), stop.clone());
         let mut tasks = JoinSet::new();
         let config = ControllersConfig { root_ca: "PEM".to_owned(), ..ControllersConfig::default() };
-        tasks.spawn(run(client.clone(), informers.clone(), config, stop.clone()));
+        let handler = server.handler();
+        let client_for = move |account: &str| {
+            steersman_client::in_process(handler.clone(), User::service_account("kube-system", account))
+        };
+        tasks.spawn(run(client_for, informers.clone(), config, stop.clone()));
         tasks.spawn(kubelet(client.clone(), informers.clone(), stop.clone()));
         let cluster = Self {
             deployments: watched(&informers, &changed),

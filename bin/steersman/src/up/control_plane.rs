@@ -60,8 +60,10 @@ impl ControlPlane {
             scheduler.run(stop).await;
             Ok(())
         });
-        let manager = user("system:kube-controller-manager", &["system:masters"]);
-        let manager = steersman_client::in_process(server.handler(), manager);
+        let handler = server.handler();
+        let client_for = move |account: &str| {
+            steersman_client::in_process(handler.clone(), User::service_account("kube-system", account))
+        };
         let config = ControllersConfig {
             root_ca: pki.ca().certificate_pem().to_owned(),
             // A range smaller than one node's has nothing to share out.
@@ -70,7 +72,7 @@ impl ControlPlane {
         };
         let (shared, stop) = (informers.clone(), parts.stop.clone());
         parts.spawn("controllers", async move {
-            steersman_controllers::run(manager, shared, config, stop).await;
+            steersman_controllers::run(client_for, shared, config, stop).await;
             Ok(())
         });
         Ok(Self { store, server, pki, informers })
@@ -146,7 +148,7 @@ async fn serve(
         advertise: SocketAddr::new(IpAddr::V4(node_ip), settings.api_port),
         service_address: settings.kubernetes_service()?,
         issuer: Some(security.issuer),
-        health: Vec::new(),
+        health: security.health,
     };
     let server = ApiServer::new(config).await?;
     bootstrap::apply(&server.handler(), &*storage).await?;

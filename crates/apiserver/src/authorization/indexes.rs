@@ -69,6 +69,11 @@ impl Indexes {
         }
     }
 
+    /// Whether everything that the store held has been read.
+    pub fn is_synced(&self) -> bool {
+        self.synced.iter().all(|synced| *synced.borrow())
+    }
+
     /// Waits until everything that the store held has been read.
     pub async fn synced(&self) {
         for synced in &self.synced {

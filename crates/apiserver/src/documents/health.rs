@@ -42,8 +42,9 @@ pub async fn answer(server: &Inner, kind: &str, check: &[&str], query: &Query) -
 async fn find(server: &Inner, kind: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = vec![("ping", Ok(()))];
     let store = server.storage.revision().await.map(drop).map_err(|e| e.message);
-    if kind != "livez" {
-        findings.push(("etcd", store));
+    findings.push(("etcd", store.clone()));
+    if kind == "readyz" {
+        findings.push(("etcd-readiness", store));
     }
     for check in server.health.iter().filter(|check| check.liveness || kind == "readyz") {
         findings.push((check.name, (check.check)().await));

@@ -204,3 +204,22 @@ async fn patches_change_what_they_name() {
     assert_eq!(h.patch(&uri, "text/plain", &stale).await.failure().0, 415);
     assert_eq!(h.patch(&format!("{CONFIG_MAPS}/none"), strategic, &json!({})).await.failure().0, 404);
 }
+
+#[tokio::test]
+async fn an_object_of_another_kind_is_refused_in_upstreams_words() {
+    let h = Harness::new().await;
+    let cases = [
+        ("apps/v1", "Deployment", "converting (v1.Deployment) to (core.ConfigMap): unknown conversion"),
+        (
+            "v1",
+            "Foo",
+            "no kind \"Foo\" is registered for version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        ),
+    ];
+    for (version, kind, why) in cases {
+        let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
+        let (code, reason, message) = h.post(CONFIG_MAPS, &object).await.failure();
+        assert_eq!((code, reason.as_str()), (400, "BadRequest"));
+        assert_eq!(message, format!("{kind} in version \"v1\" cannot be handled as a ConfigMap: {why}"));
+    }
+}

@@ -61,7 +61,8 @@ async fn health_version_and_metrics_answer() {
         assert_eq!(&h.get(uri).await.body[..], b"ok", "{uri}");
     }
     let verbose = h.get("/readyz?verbose&exclude=etcd").await;
-    assert_eq!(&verbose.body[..], b"[+]ping ok\n[+]shutdown ok\nreadyz check passed\n");
+    let found = "[+]ping ok\n[+]etcd-readiness ok\n[+]shutdown ok\nreadyz check passed\n";
+    assert_eq!(&verbose.body[..], found.as_bytes());
     assert_eq!(h.get("/readyz/nothing").await.code, 404);
     let version = h.get("/version").await.ok();
     assert_eq!((&version["major"], &version["minor"]), (&json!("1"), &json!("37")));

@@ -22,6 +22,9 @@ use crate::wire::body::Response;
 use crate::wire::negotiate;
 use options::{FieldValidation, WriteOptions};
 
+/// Where upstream's table of kinds is made; its messages name the place.
+const LEGACY_SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+
 /// Does what is asked of a resource.
 pub async fn answer(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> {
     match call.info.verb.as_str() {
@@ -107,8 +110,9 @@ fn check_type(call: &Call<'_>, tree: &mut Tree) -> Result<(), ApiError> {
     }
     let (sent_version, sent_kind) = (tree.api_version().to_owned(), tree.kind().to_owned());
     if !sent_kind.is_empty() && sent_kind != call.kind() {
+        let sent_version = if sent_version.is_empty() { expected } else { sent_version };
         let version = sent_version.rsplit('/').next().unwrap_or_default();
-        let why = format!("unknown conversion from {sent_kind} to {}", call.kind());
+        let why = not_convertible(&sent_version, &sent_kind, call);
         return Err(ApiError::bad_request(cannot_be_handled(&sent_kind, version, call.kind(), &why)));
     }
     if !sent_version.is_empty() && sent_version != expected {
@@ -119,6 +123,21 @@ fn check_type(call: &Call<'_>, tree: &mut Tree) -> Result<(), ApiError> {
     tree.set("apiVersion", expected);
     tree.set("kind", call.kind());
     Ok(())
+}
+
+/// Why an object of another kind is not taken, as upstream's scheme says it: with the Go packages of the kinds.
+fn not_convertible(sent_version: &str, sent_kind: &str, call: &Call<'_>) -> String {
+    let (group, version) = sent_version.split_once('/').unwrap_or(("", sent_version));
+    if codec::definition_of(group, version, sent_kind).is_empty() {
+        return format!(
+            "no kind {sent_kind:?} is registered for version {sent_version:?} in scheme \"{LEGACY_SCHEME}\""
+        );
+    }
+    let package = match call.group() {
+        "" | "events.k8s.io" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    format!("converting ({version}.{sent_kind}) to ({package}.{}): unknown conversion", call.kind())
 }
 
 /// Puts the object into the request's namespace; 400 if it says another one.
