@@ -91,7 +91,7 @@ fn cgroups() -> Result<BTreeSet<String>> {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let systemd = path.extension().is_some_and(|e| e == "service" || e == "scope" || e == "slice");
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !(systemd && !is_kubernetes(&path)) {
+            if (!systemd || is_kubernetes(&path)) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 out.insert(path.display().to_string());
                 left.push(path);
             }
