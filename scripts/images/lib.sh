@@ -47,30 +47,38 @@ add_user() {
     printf '%s:x:%s:\n' "$2" "$3" >>"$1/etc/group"
 }
 
-# Writes an image: write_image NAME TAG DIR [option of `umoci config`]...
-# The layout of a name holds all its tags; its files are replaced only when the new image is complete.
-write_image() {
-    local name=$1 tag=$2 root=$3 layout=$IMAGES/$1
-    shift 3
-    [ -d "$layout" ] || umoci init --layout "$layout" >&2
-    umoci new --image "$layout:$tag" >&2
-    umoci insert --image "$layout:$tag" "$root" / >&2
-    umoci config --image "$layout:$tag" "$@" >&2
+# Where the image that a script makes is: the recipe is in the name, so that versions of this project do not disturb
+# each other, and an image whose recipe changes is made again. layout NAME
+layout() {
+    local recipe
+    recipe=$(cat "$ROOT/scripts/images/$1" "$ROOT/scripts/images/lib.sh" | sha256sum)
+    printf '%s/%s-%s\n' "$IMAGES" "$1" "${recipe:0:12}"
 }
 
-# What an image is made by: when it changes, the image is made again.
-recipe() { cat "$1" "${BASH_SOURCE[0]}" | sha256sum; }
+# Writes an image into the layout that is being made: write_image TAG DIR [option of `umoci config`]...
+write_image() {
+    local image=$LAYOUT:$1 root=$2
+    shift 2
+    umoci new --image "$image" >&2
+    umoci insert --image "$image" "$root" / >&2
+    umoci config --image "$image" "$@" >&2
+}
 
 # Runs a function with an empty directory for the image's files, unless the image is made: make_image NAME FUNCTION
+# The layout gets its name when it is complete.
 make_image() {
-    local name=$1 script work
-    script=$(realpath "$0")
-    [ "$(cat "$IMAGES/$name.made" 2>/dev/null)" != "$(recipe "$script")" ] || return 0
-    say "making the image $name"
-    work=$(mktemp -d)
-    rm -rf "${IMAGES:?}/$name" "$IMAGES/$name.made"
+    local work made
+    made=$(layout "$1")
     mkdir -p "$IMAGES"
-    "$2" "$work"
+    exec 9>"$made.lock"
+    flock 9
+    [ ! -d "$made" ] || return 0
+    say "making the image $1"
+    work=$(mktemp -d)
+    LAYOUT=$work/layout
+    umoci init --layout "$LAYOUT" >&2
+    mkdir "$work/files"
+    "$2" "$work/files"
+    mv "$LAYOUT" "$made"
     rm -rf "$work"
-    recipe "$script" >"$IMAGES/$name.made"
 }

@@ -75,7 +75,8 @@ impl<K: Resource> Cache<K> {
         keys.iter().filter_map(|key| state.objects.get(key).cloned()).collect()
     }
 
-    /// Adds an index; objects that are there already are indexed too. Adding it again changes nothing.
+    /// Adds an index; objects that are there already are indexed too. Adding it again changes nothing, so a name stands
+    /// for one function in the whole process: components share caches, and begin theirs with their own name.
     pub fn add_index(&self, name: &'static str, values_of: IndexFn<K>) {
         let mut state = self.state.write();
         if state.indexes.contains_key(name) {

@@ -18,7 +18,7 @@ use crate::model::service_ports;
 use crate::program::Program;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const BY_SERVICE: &str = "service";
+const BY_SERVICE: &str = "proxy.service";
 
 /// How the proxy is set up.
 #[derive(Clone, Debug)]

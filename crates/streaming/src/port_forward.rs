@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,6 +16,8 @@ use crate::{Input, Negotiated, Output, StreamError};
 
 /// How much is read from a port at once.
 const CHUNK: usize = 32 << 10;
+/// How long a client may still send to a port that has closed; as long as containerd gives it.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Runs the protocol on an upgraded connection until the client closes it. `connect` opens a port of the pod; its
 /// error goes to the client on the error stream. `ports` are those of the request, which only the plain WebSocket
@@ -136,9 +139,18 @@ where
     let _ = error.finish().await;
 }
 
+/// Copies both ways. When the port has closed, the client's direction has [`LINGER`] left: kubectl up to 1.29 closes it
+/// only when the pair is over.
 async fn copy<S: AsyncRead + AsyncWrite>(socket: S, mut input: Input, data: &Output) {
     let (mut from_port, mut to_port) = tokio::io::split(socket);
-    let outbound = async {
+    let (closed, closing) = tokio::sync::oneshot::channel::<()>();
+    let lingering = async {
+        // It is never sent, only dropped.
+        let _ = closing.await;
+        tokio::time::sleep(LINGER).await;
+    };
+    let outbound = async move {
+        let _closed = closed;
         let mut buffer = BytesMut::with_capacity(CHUNK);
         while matches!(from_port.read_buf(&mut buffer).await, Ok(1..)) {
             if data.send(buffer.split().freeze()).await.is_err() {
@@ -156,6 +168,10 @@ async fn copy<S: AsyncRead + AsyncWrite>(socket: S, mut input: Input, data: &Out
             }
         }
         let _ = to_port.shutdown().await;
+    };
+    // What the client still sends when its time is up has nobody to go to.
+    let inbound = async {
+        tokio::select! { () = inbound => {}, () = lingering => {} }
     };
     tokio::join!(outbound, inbound);
 }

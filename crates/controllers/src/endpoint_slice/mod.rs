@@ -27,7 +27,7 @@ const MANAGER: &str = "endpointslice-controller.k8s.io";
 pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The index of slices by the service and the manager that their labels name.
-const BY_SERVICE: &str = "service";
+const BY_SERVICE: &str = "endpoint-slice.service";
 
 struct EndpointSlices {
     context: Context,

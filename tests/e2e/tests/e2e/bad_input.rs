@@ -175,7 +175,7 @@ fn objects_that_are_too_large(suite: &Suite) -> Result<()> {
     let path = place.path("configmaps");
     let text = "[]: Too long: may not be more than 1048576 bytes";
     place.answers(("POST", &path, JSON, sized(2).as_bytes()), 422, "Invalid", text)?;
-    let text = "Request body was too large";
+    let text = "Request entity too large: limit is 3145728";
     place.answers(("POST", &path, JSON, sized(4).as_bytes()), 413, "RequestEntityTooLarge", text)
 }
 
@@ -201,7 +201,7 @@ fn conflicts_and_absences(suite: &Suite) -> Result<()> {
         ("DELETE", &one, JSON, precondition),
         409,
         "Conflict",
-        "Precondition failed: UID in precondition: other",
+        "the UID in the precondition (other) does not match the UID in record",
     )?;
     let renamed = json!({"metadata": {"name": "d"}}).to_string();
     let text = "the name of the object (d) does not match the name on the URL (c)";

@@ -27,7 +27,7 @@ fn web(suite: &Suite) -> Result<Namespace> {
 }
 
 fn ask(kubectl: &Namespace, url: &str) -> Result<String> {
-    kubectl.ok(&["exec", "asking", "--", "wget", "-q", "-T", "5", "-O", "-", url])
+    kubectl.ok(&["exec", "asking", "--", "timeout", "5", "wget", "-q", "-O", "-", url])
 }
 
 fn until_answers(kubectl: &Namespace, url: &str) -> Result<()> {
@@ -79,9 +79,9 @@ fn services_lead_to_ready_pods(suite: &Suite) -> Result<()> {
             "exec",
             "asking",
             "--",
-            "wget",
-            "-T",
+            "timeout",
             "5",
+            "wget",
             "-O",
             "-",
             &format!("http://{address}"),

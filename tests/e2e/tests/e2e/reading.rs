@@ -118,7 +118,7 @@ fn describe_shows_every_kind(suite: &Suite) -> Result<()> {
             &["StrategyType:", "1 available", "NewReplicaSet:", "ScalingReplicaSet"],
         ),
         ("describe rs", &["Controlled By:", "Deployment/shown", "SuccessfulCreate"]),
-        ("describe service shown", &["IP Family Policy:  SingleStack", "Endpoints:"]),
+        ("describe service shown", &["SingleStack", "Endpoints:"]),
         ("describe configmap shown", &["key:\n----\nvalue"]),
         ("describe secret shown", &["key:  5 bytes"]),
         ("describe serviceaccount default", &["Name:", "default"]),
@@ -191,7 +191,11 @@ fn events_are_listed(suite: &Suite) -> Result<()> {
     let kubectl = suite.namespace()?;
     kubectl.apply(&shell("eventful", &suite.image("busybox:1")?, "sleep 1000").to_string())?;
     kubectl.until_ready("eventful")?;
-    for (reason, text) in [("Scheduled", "Successfully assigned"), ("Created", "main"), ("Started", "main")] {
+    for (reason, text) in [
+        ("Scheduled", "Successfully assigned"),
+        ("Created", "Container created"),
+        ("Started", "Container started"),
+    ] {
         kubectl.until_event("eventful", reason, text)?;
     }
     with_each(&kubectl, |kubectl| {

@@ -37,11 +37,12 @@ fn waiting_pod(suite: &Suite, name: &str) -> Result<(Namespace, [Kubectl; 2])> {
 
 fn logs_of_containers(suite: &Suite) -> Result<()> {
     let kubectl = suite.namespace()?;
-    let script = "echo one; echo two >&2; echo three; until [ -e /tmp/go ]; do usleep 50000; done; echo four; sleep 1000";
+    let script =
+        "echo one; echo two; echo three; until [ -e /tmp/go ]; do usleep 50000; done; echo four; sleep 1000";
     let mut pod = shell("logging", &suite.image("busybox:1")?, script);
     let mut other = container(&mut pod).clone();
     other["name"] = json!("other");
-    other["command"][2] = json!("echo from the other; sleep 1000");
+    other["command"][2] = json!("echo from the other >&2; sleep 1000");
     pod["spec"]["containers"].as_array_mut().context("a list")?.push(other);
     kubectl.apply(&pod.to_string())?;
     kubectl.until_ready("logging")?;
