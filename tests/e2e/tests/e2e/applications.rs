@@ -45,7 +45,7 @@ impl Database {
     }
 
     fn password_of_the_server(&self) -> Result<String> {
-        self.kubectl.ok(&["exec", "mysql", "--", "printenv", "MYSQL_ROOT_PASSWORD"])
+        self.kubectl.ok(&["exec", "mysql", "--", "sh", "-c", "echo \"$MYSQL_ROOT_PASSWORD\""])
     }
 
     fn apply_again(&self) -> Result<()> {

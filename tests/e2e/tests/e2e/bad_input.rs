@@ -224,7 +224,8 @@ fn conflicts_and_absences(suite: &Suite) -> Result<()> {
         text,
     )?;
     let watch = format!("{path}?watch=1&resourceVersion=nonsense");
-    place.answers(("GET", &watch, JSON, b""), 400, "BadRequest", "invalid resource version")?;
+    let text = "resourceVersion: Invalid value: \"nonsense\"";
+    place.answers(("GET", &watch, JSON, b""), 422, "Invalid", text)?;
     let selector = format!("{path}?fieldSelector=no.such=1");
     place.answers(("GET", &selector, JSON, b""), 400, "BadRequest", "field label not supported")
 }
