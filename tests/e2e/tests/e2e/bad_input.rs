@@ -227,7 +227,7 @@ fn conflicts_and_absences(suite: &Suite) -> Result<()> {
     let text = "resourceVersion: Invalid value: \"nonsense\"";
     place.answers(("GET", &watch, JSON, b""), 422, "Invalid", text)?;
     let selector = format!("{path}?fieldSelector=no.such=1");
-    place.answers(("GET", &selector, JSON, b""), 400, "BadRequest", "field label not supported")
+    place.answers(("GET", &selector, JSON, b""), 400, "BadRequest", "is not a known field selector")
 }
 
 fn bad_patches(suite: &Suite) -> Result<()> {
