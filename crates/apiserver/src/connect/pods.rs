@@ -33,7 +33,7 @@ pub async fn target(
 
 fn path(connector: Connector, pod: &Tree, query: &Query) -> Result<String, ApiError> {
     let (namespace, name) = (segment(pod.namespace()), segment(pod.name()));
-    let container = || container(connector, pod, query.get("container").unwrap_or_default());
+    let container = || container(pod, query.get("container").unwrap_or_default());
     Ok(match connector {
         Connector::Log => {
             let container = segment(&container()?);
@@ -125,7 +125,7 @@ impl Named for Tree {
 }
 
 /// The container meant: the one named, the annotated default, or the only one.
-fn container(connector: Connector, pod: &Tree, asked: &str) -> Result<String, ApiError> {
+fn container(pod: &Tree, asked: &str) -> Result<String, ApiError> {
     let main = names(pod, "spec.containers");
     let init = names(pod, "spec.initContainers");
     let ephemeral = names(pod, "spec.ephemeralContainers");
@@ -134,10 +134,7 @@ fn container(connector: Connector, pod: &Tree, asked: &str) -> Result<String, Ap
         if [&main, &init, &ephemeral].into_iter().any(|list| list.contains(&asked)) {
             return Ok(asked.to_owned());
         }
-        return Err(ApiError::bad_request(match connector {
-            Connector::Log => format!("container {asked} is not valid for pod {name}"),
-            _ => format!("container not found (\"{asked}\")"),
-        }));
+        return Err(ApiError::bad_request(format!("container {asked} is not valid for pod {name}")));
     }
     if let Some(default) = pod.annotation(DEFAULT_CONTAINER).filter(|d| main.contains(d)) {
         return Ok(default.to_owned());
@@ -168,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_container_is_found_or_asked_for_in_upstreams_words() {
-        let choose = |pod: &Tree, asked: &str| container(Connector::Log, pod, asked).map_err(|e| e.message);
+        let choose = |pod: &Tree, asked: &str| container(pod, asked).map_err(|e| e.message);
         assert_eq!(choose(&pod(&["a"]), ""), Ok("a".to_owned()));
         assert_eq!(choose(&pod(&["a"]), "init"), Ok("init".to_owned()));
         assert_eq!(choose(&pod(&["a"]), "x"), Err("container x is not valid for pod p".to_owned()));

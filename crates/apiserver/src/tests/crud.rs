@@ -223,3 +223,19 @@ async fn an_object_of_another_kind_is_refused_in_upstreams_words() {
         assert_eq!(message, format!("{kind} in version \"v1\" cannot be handled as a ConfigMap: {why}"));
     }
 }
+
+#[tokio::test]
+async fn a_patch_whose_result_does_not_fit_is_invalid() {
+    let h = Harness::new().await;
+    let object = json!({"metadata": {"name": "a"}});
+    h.post(CONFIG_MAPS, &object).await.ok();
+    let patches = [
+        ("application/merge-patch+json", json!({"data": [1]})),
+        ("application/json-patch+json", json!([{"op": "add", "path": "/data", "value": [1]}])),
+    ];
+    for (media, patch) in patches {
+        let (code, reason, message) = h.patch(&format!("{CONFIG_MAPS}/a"), media, &patch).await.failure();
+        assert_eq!((code, reason.as_str()), (422, "Invalid"), "{message}");
+        assert!(message.starts_with(" \"\" is invalid: patch: Invalid value: "), "{message}");
+    }
+}

@@ -73,20 +73,31 @@ impl Patch {
 
     /// The object after the patch, in its type's form: unknown fields go, wrong types are refused.
     pub fn apply(&self, call: &Call<'_>, old: &Tree, options: &WriteOptions) -> Result<Tree, ApiError> {
-        let patched = match self.kind {
-            Kind::Json => apply_json(old, &self.body)?,
-            Kind::Merge => apply_merge(old, &self.body)?,
-            Kind::Strategic => {
-                let schema = schema_of(call.definition())
-                    .ok_or_else(|| negotiate::unsupported_media_type(&[JSON, MERGE, APPLY]))?;
-                apply_strategic(old, &self.body, &schema)?
-            }
-        };
-        let decoded = codec::decode_tree(call.definition(), patched)
-            .map_err(|failure| undecodable(call.kind(), call.version(), b"{}", failure))?;
+        let decoded = codec::decode_tree(call.definition(), self.patched(call, old)?).map_err(|failure| {
+            let why = undecodable(call.kind(), call.version(), b"{}", failure);
+            self.patched(call, old).map_or_else(|error| error, |patched| misfit(&why, &patched))
+        })?;
         report_problems(call, &decoded.problems, options.validation)?;
         Ok(decoded.tree)
     }
+
+    fn patched(&self, call: &Call<'_>, old: &Tree) -> Result<Tree, ApiError> {
+        match self.kind {
+            Kind::Json => apply_json(old, &self.body),
+            Kind::Merge => apply_merge(old, &self.body),
+            Kind::Strategic => {
+                let schema = schema_of(call.definition())
+                    .ok_or_else(|| negotiate::unsupported_media_type(&[JSON, MERGE, APPLY]))?;
+                apply_strategic(old, &self.body, &schema)
+            }
+        }
+    }
+}
+
+/// 422 for a patch whose result is no object of the type: the patch was fine as such.
+fn misfit(why: &ApiError, patched: &Tree) -> ApiError {
+    let problem = Error::invalid(Path::new("patch"), patched.to_string(), why.message.as_str());
+    ApiError::invalid("", "", "", &vec![problem])
 }
 
 /// Server-side apply: the body is the part of the object that the manager wants.

@@ -24,6 +24,8 @@ pub type Response = http::Response<Body>;
 
 /// The largest request body that is read, as upstream limits it.
 pub const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
+/// How much of a body that is too large is read for nothing, so that its sender gets to see the answer.
+const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long a client may take to send a body, as long as a request may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,6 +77,7 @@ pub async fn read(body: Body) -> Result<Bytes, ApiError> {
 
 async fn read_all(mut body: Body) -> Result<Bytes, ApiError> {
     if usize::try_from(http_body::Body::size_hint(&body).lower()).is_ok_and(|n| n > MAX_REQUEST_BYTES) {
+        discard(body).await;
         return Err(too_large());
     }
     let mut first: Option<Bytes> = None;
@@ -84,6 +87,7 @@ async fn read_all(mut body: Body) -> Result<Bytes, ApiError> {
         let Ok(data) = frame.into_data() else { continue };
         let so_far = first.as_ref().map_or(0, Bytes::len) + more.len();
         if so_far + data.len() > MAX_REQUEST_BYTES {
+            discard(body).await;
             return Err(too_large());
         }
         match first {
@@ -96,6 +100,19 @@ async fn read_all(mut body: Body) -> Result<Bytes, ApiError> {
         return Ok(first);
     }
     Ok([&first[..], &more[..]].concat().into())
+}
+
+/// Reads on to the end, up to [`MAX_DISCARDED_BYTES`]: a client that still sends takes the reset of its stream for the
+/// answer, and does not see the 413.
+async fn discard(mut body: Body) {
+    let mut left = MAX_DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        let size = frame.data_ref().map_or(0, Bytes::len);
+        if size > left {
+            return;
+        }
+        left -= size;
+    }
 }
 
 fn too_large() -> ApiError {

@@ -256,9 +256,9 @@ fn bad_patches(suite: &Suite) -> Result<()> {
         (
             "application/apply-patch+yaml",
             b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: p}\n",
-            400,
-            "BadRequest",
-            "fieldManager is required for apply patch",
+            422,
+            "Invalid",
+            "fieldManager: Required value: is required for apply patch",
         ),
         (
             JSON,
