@@ -251,8 +251,14 @@ fn bad_patches(suite: &Suite) -> Result<()> {
             "the server rejected our request due to an error in our request",
         ),
         ("application/merge-patch+json", b"[", 400, "BadRequest", ""),
-        ("application/merge-patch+json", br#"{"data":[1]}"#, 422, "Invalid", ""),
-        ("application/strategic-merge-patch+json", br#"{"metadata":"x"}"#, 400, "BadRequest", ""),
+        ("application/merge-patch+json", br#"{"data":[1]}"#, 422, "Invalid", "patch: Invalid value"),
+        (
+            "application/strategic-merge-patch+json",
+            br#"{"metadata":"x"}"#,
+            422,
+            "Invalid",
+            "patch: Invalid value",
+        ),
         (
             "application/apply-patch+yaml",
             b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: p}\n",
