@@ -97,9 +97,7 @@ impl Cluster {
     pub fn kill(&self) -> Result<()> {
         let pid = self.pid()?;
         command::signal_process(pid, "KILL")?;
-        wait::until("the killed process is gone", wait::SOON, || {
-            Ok((!Path::new(&format!("/proc/{pid}/root/")).exists()).then_some(()))
-        })
+        wait::until("the killed process is gone", wait::SOON, || Ok(is_gone(pid).then_some(())))
     }
 
     /// The process that runs the cluster.
@@ -160,6 +158,13 @@ impl Drop for Cluster {
             eprintln!("could not take the cluster down: {error:#}");
         }
     }
+}
+
+/// Gone, or only waiting for its parent: the last thread has ended, so that its files and locks are closed.
+fn is_gone(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let dead = stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
+    dead && std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() <= 1)
 }
 
 fn last_lines(text: &str) -> String {
