@@ -102,7 +102,14 @@ impl Call<'_> {
 
     /// What the resource's strategy may know.
     pub fn context(&self) -> Context {
-        Context { now: self.now, subresource: self.subresource.map(|s| s.name), user: self.user.name.clone() }
+        Context {
+            now: self.now,
+            subresource: self.subresource.map(|s| s.name),
+            user: self.user.name.clone(),
+            uid: self.user.uid.clone(),
+            groups: self.user.groups.clone(),
+            extra: self.user.extra.clone(),
+        }
     }
 
     /// The name under which the writer's fields are tracked: `fieldManager`, else the program of the user agent.

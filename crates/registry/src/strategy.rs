@@ -1,5 +1,7 @@
 //! The rules of one resource, as the generic server calls them.
 
+use std::collections::BTreeMap;
+
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::ErrorList;
 
@@ -7,7 +9,7 @@ use crate::rules;
 use crate::tree::Read;
 
 /// What a rule may know beside the object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Context {
     /// The time of the request.
     pub now: jiff::Timestamp,
@@ -15,6 +17,12 @@ pub struct Context {
     pub subresource: Option<&'static str>,
     /// The name of the user who writes.
     pub user: String,
+    /// The user's uid; empty where there is none.
+    pub uid: String,
+    /// The user's groups.
+    pub groups: Vec<String>,
+    /// What the authenticator knows beside (`authentication.kubernetes.io/pod-name`, …).
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 /// The rules of one resource. Pure: no store, no HTTP, no clock.

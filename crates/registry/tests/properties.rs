@@ -79,7 +79,7 @@ fn damaged_object() -> impl Strategy<Value = (&'static Resource, Value)> {
 }
 
 fn context(subresource: Option<&'static str>) -> Context {
-    Context { now: Timestamp::UNIX_EPOCH, subresource, user: "someone".to_owned() }
+    Context { subresource, user: "someone".to_owned(), ..Context::default() }
 }
 
 proptest! {

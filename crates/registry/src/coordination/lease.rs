@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn problems_read_as_upstream_words_them() {
-        let context = Context { now: jiff::Timestamp::UNIX_EPOCH, subresource: None, user: String::new() };
+        let context = Context::default();
         let lease = json!({"spec": {"leaseDurationSeconds": 0, "leaseTransitions": -1}});
         let want = [
             "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",

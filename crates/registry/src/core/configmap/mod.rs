@@ -63,7 +63,7 @@ mod tests {
     use crate::checks::tests::texts;
 
     fn context() -> Context {
-        Context { now: jiff::Timestamp::UNIX_EPOCH, subresource: None, user: String::new() }
+        Context::default()
     }
 
     fn problems(tree: &Value) -> Vec<String> {

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn context(subresource: Option<&'static str>) -> Context {
-        Context { now: jiff::Timestamp::UNIX_EPOCH, subresource, user: String::new() }
+        Context { subresource, ..Context::default() }
     }
 
     #[test]

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn types_ask_for_their_keys() {
-        let context = Context { now: jiff::Timestamp::UNIX_EPOCH, subresource: None, user: String::new() };
+        let context = Context::default();
         let cases = [
             (json!({"type": "Opaque"}), vec![]),
             (
