@@ -1,5 +1,5 @@
-//! What every controller stands on: shared informers with listers, work queues, the reconcile loop, expectations
-//! and events.
+//! What every controller stands on: shared informers with listers, work queues, the reconcile loop, expectations,
+//! events and leader election.
 //!
 //! ```text
 //! API server ──watch──▶ Informer (one per kind per process) ──handlers──▶ WorkQueue ──▶ reconcile(key)
@@ -9,10 +9,12 @@
 
 mod cache;
 mod controller;
+pub mod election;
 mod events;
 mod expectations;
 mod informer;
 mod key;
+mod leader;
 mod queue;
 
 pub use cache::{Cache, IndexFn};
@@ -21,4 +23,5 @@ pub use events::{EventRecorder, EventSource, EventType, EventWriter, ObjectRef};
 pub use expectations::Expectations;
 pub use informer::{Delta, Informer, InformerKind, SharedInformers};
 pub use key::ObjectKey;
+pub use leader::{LeaderElectionConfig, LeaderElector, LeaderEvents, LeaderStatus, holder_identity};
 pub use queue::{Backoff, WorkQueue};
