@@ -4,15 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
+use steersman_apimachinery::labels::validate_label_selector;
 use steersman_apimachinery::names::{
     dns1123_label_problems, dns1123_subdomain_problems, percent_problems, port_name_problems,
     port_number_problems, qualified_name_problems,
 };
 
+use crate::addresses;
 use crate::tree::{Read, same};
 
 pub(crate) const IMMUTABLE: &str = "field is immutable";
-const VALID_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 /// Each problem of `value`.
 pub(crate) fn invalid(found: &mut ErrorList, path: &Path, value: &str, problems: Vec<String>) {
@@ -118,11 +119,14 @@ pub(crate) fn count_or_percent(found: &mut ErrorList, path: &Path, value: &Tree)
 
 /// An IP address of either family; gives it if it is one.
 pub(crate) fn ip(found: &mut ErrorList, path: &Path, text: &str) -> Option<IpAddr> {
-    let parsed = text.parse().ok();
-    if parsed.is_none() {
-        found.push(Error::invalid(path.clone(), text, VALID_IP));
-    }
-    parsed
+    addresses::legacy_ip(found, path, text)
+}
+
+/// A label selector. `any_value` leaves out the check of the values in expressions, which upstream once lacked.
+pub(crate) fn label_selector(found: &mut ErrorList, selector: &Tree, path: &Path, any_value: bool) {
+    let mut problems = validate_label_selector(selector, path);
+    problems.retain(|error| !(any_value && error.path.to_string().contains("].values[")));
+    found.append(&mut problems);
 }
 
 /// An address that traffic may be sent to: none of those with a meaning of their own.

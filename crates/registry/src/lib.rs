@@ -10,9 +10,11 @@ mod apps;
 mod coordination;
 mod core;
 mod discovery;
+mod networking;
 mod rbac;
 mod review;
 
+mod addresses;
 mod checks;
 mod print;
 mod rules;

@@ -37,6 +37,15 @@ pub(crate) fn keep_metadata(new: &mut Tree, old: &Tree, field: &str) {
     }
 }
 
+/// For a write of `status` of a kind whose metadata only the main resource may change: keeps all that a client sets.
+/// `managedFields` go with the write.
+pub(crate) fn keep_metadata_for_status(new: &mut Tree, old: &Tree) {
+    for field in ["deletionTimestamp", "generation", "labels", "annotations", "finalizers", "ownerReferences"]
+    {
+        keep_metadata(new, old, field);
+    }
+}
+
 /// Whether `field` says something else than before.
 pub(crate) fn differs(new: &Tree, old: &Tree, field: &str) -> bool {
     !same(new.at(field), old.at(field))

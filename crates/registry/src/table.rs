@@ -1,7 +1,7 @@
 //! The table of all built-in resources, in the order of discovery.
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
-use crate::{Strategy, apps, coordination, core, discovery, print, rbac, review};
+use crate::{Strategy, apps, coordination, core, discovery, networking, print, rbac, review};
 
 static RESOURCES: &[Resource] = &[
     core::binding::RESOURCE,
@@ -25,6 +25,11 @@ static RESOURCES: &[Resource] = &[
     coordination::lease::RESOURCE,
     discovery::endpointslice::RESOURCE,
     core::event::NEW_RESOURCE,
+    networking::ingressclass::RESOURCE,
+    networking::ingress::RESOURCE,
+    networking::ipaddress::RESOURCE,
+    networking::networkpolicy::RESOURCE,
+    networking::servicecidr::RESOURCE,
     rbac::CLUSTER_ROLE_BINDINGS,
     rbac::CLUSTER_ROLES,
     rbac::ROLE_BINDINGS,

@@ -1,5 +1,7 @@
 //! One object of each kind that uses as many of its fields as it can.
 
+mod networking;
+
 use serde_json::{Value, json};
 
 /// The sample of a kind.
@@ -47,6 +49,7 @@ pub fn of(kind: &str, group: &str) -> Value {
             "subjects": [{"kind": "User", "name": "jane"}, {"kind": "Group", "name": "ops"},
                 {"kind": "ServiceAccount", "name": "builder", "namespace": "default"}],
         }),
+        (_, "networking.k8s.io") => networking::of(kind),
         ("Binding", _) => json!({"target": {"kind": "Node", "name": "n1"}}),
         _ => json!({}),
     };
