@@ -72,7 +72,7 @@ idle() { # WHAT
 # Created to Running as a watcher sees it, which was there before, one pod after another, the image on the node.
 pod_start() {
     local image number name phase watch
-    image=$(kubectl_ get deployment demo -o 'jsonpath={.spec.template.spec.containers[0].image}')
+    image=$(kubectl_ get deployment steersman-demo -o 'jsonpath={.spec.template.spec.containers[0].image}')
     kubectl_ get pods --selector run --watch --no-headers -o 'custom-columns=N:.metadata.name,P:.status.phase' \
         > >(while read -r name phase; do echo "${EPOCHREALTIME/./} $name $phase"; done >"$WORK/seen") &
     watch=$!

@@ -1,6 +1,7 @@
 # What the scripts share. Sourced, never run.
 # shellcheck shell=bash
 set -euo pipefail
+shopt -s inherit_errexit
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/steersman
@@ -40,12 +41,20 @@ rust_is_new_enough() {
     command -v cargo >/dev/null && at_least "$(rustc --version 2>/dev/null | cut -d' ' -f2)" "$1"
 }
 
+# Installs rustup where Debian has it (13 and newer). The lists may be missing on a fresh machine.
+rustup_from_debian() {
+    command -v apt-get >/dev/null || return 0
+    as_root apt-get update --quiet >&2
+    [ -z "$(apt-cache madison rustup)" ] || need_packages rustup
+}
+
 # Debian's Rust is too old, so it comes from rustup.
 need_rust() {
     local wanted
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
-    rust_is_new_enough "$wanted" && return
+    if rust_is_new_enough "$wanted"; then return; fi
+    command -v rustup >/dev/null || rustup_from_debian
     if command -v rustup >/dev/null; then
         say "installing Rust $wanted with rustup"
         rustup toolchain install "$wanted" --profile default && export RUSTUP_TOOLCHAIN=$wanted
