@@ -22,7 +22,6 @@ mod tree;
 
 pub use core::pod::binding::assign_pod;
 pub use print::human_duration;
-pub use rbac::aggregated_rules;
 pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, SelectableField, Subresource, Verb};
 pub use scale::{scale_of, set_scale, validate_scale};
 pub use strategy::{Context, Strategy};

@@ -90,33 +90,33 @@ impl PolicyRule {
                 && part.resource_names.iter().all(|name| self.resource_names.contains(name)))
     }
 
-    /// The rule taken apart: one verb and one resource of one group (and one name), or one verb and one path, each.
+    /// The rule taken apart: one verb and one resource of one group (and one name), or one verb and one path, each. The
+    /// order is upstream's: groups, then resources, then verbs, then names.
     fn parts(&self) -> Vec<Self> {
         let one = |text: &String| vec![text.clone()];
         let names: Vec<Vec<String>> = match self.resource_names.as_slice() {
             [] => vec![Vec::new()],
             names => names.iter().map(one).collect(),
         };
-        let mut parts = Vec::new();
-        for verb in &self.verbs {
-            for group in &self.api_groups {
-                for resource in &self.resources {
-                    parts.extend(names.iter().map(|names| Self {
-                        verbs: one(verb),
-                        api_groups: one(group),
-                        resources: one(resource),
-                        resource_names: names.clone(),
-                        non_resource_urls: Vec::new(),
-                    }));
-                }
-            }
-            parts.extend(self.non_resource_urls.iter().map(|url| Self {
+        let resources = self
+            .api_groups
+            .iter()
+            .flat_map(|group| self.resources.iter().map(move |resource| (group, resource)))
+            .flat_map(|target| self.verbs.iter().map(move |verb| (target, verb)))
+            .flat_map(|target| names.iter().map(move |names| (target, names)))
+            .map(|(((group, resource), verb), names)| Self {
                 verbs: one(verb),
-                non_resource_urls: one(url),
-                ..Self::default()
-            }));
-        }
-        parts
+                api_groups: one(group),
+                resources: one(resource),
+                resource_names: names.clone(),
+                non_resource_urls: Vec::new(),
+            });
+        let urls = self
+            .non_resource_urls
+            .iter()
+            .flat_map(|url| self.verbs.iter().map(move |verb| (url, verb)))
+            .map(|(url, verb)| Self { verbs: one(verb), non_resource_urls: one(url), ..Self::default() });
+        resources.chain(urls).collect()
     }
 
     /// The rule on one line, as upstream's messages show it.
@@ -134,22 +134,23 @@ impl PolicyRule {
     }
 }
 
-/// The parts of `wanted` that `held` does not cover, joined where they are about the same thing.
+/// The parts of `wanted` that `held` does not cover: one verb and one resource or path, each.
 pub fn uncovered(held: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<PolicyRule> {
     let parts = wanted.iter().flat_map(PolicyRule::parts);
-    joined(parts.filter(|part| !held.iter().any(|rule| rule.covers(part))))
+    parts.filter(|part| !held.iter().any(|rule| rule.covers(part))).collect()
 }
 
-/// The same, described one a line, sorted; empty if all is covered.
+/// The same, joined where they are about the same thing and described one a line, sorted; empty if all is covered.
 pub fn missing(held: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<String> {
-    let mut lines: Vec<String> = uncovered(held, wanted).iter().map(PolicyRule::described).collect();
+    let rules = joined(uncovered(held, wanted));
+    let mut lines: Vec<String> = rules.iter().map(PolicyRule::described).collect();
     lines.sort_unstable();
     lines.dedup();
     lines
 }
 
 /// Parts of the same resource and name are one rule again, with all their verbs.
-fn joined(parts: impl Iterator<Item = PolicyRule>) -> Vec<PolicyRule> {
+fn joined(parts: Vec<PolicyRule>) -> Vec<PolicyRule> {
     let mut by_target: BTreeMap<PolicyRule, Vec<String>> = BTreeMap::new();
     for mut part in parts {
         let verbs = std::mem::take(&mut part.verbs);

@@ -119,7 +119,7 @@ async fn an_account_gets_a_token_and_the_rights_it_is_given() {
         "pods is forbidden: User \"system:serviceaccount:default:bot\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""
     );
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "bot"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:aggregate-to-view"},
         "subjects": [{"kind": "ServiceAccount", "name": "bot", "namespace": "default"}]});
     let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
     let (code, bound) = cluster.as_root("POST", bindings, Some(&binding)).await;
@@ -161,9 +161,16 @@ async fn strangers_see_health_and_version_only() {
 async fn the_default_policy_is_written_once() {
     let cluster = Cluster::start().await;
     assert_eq!(bootstrap::plan(&*cluster.storage).await, []);
-    let (_, role) =
-        cluster.as_root("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/edit", None).await;
-    assert!(role["rules"].as_array().unwrap().len() > 10, "{role}");
+    let role = |name: &'static str| {
+        let uri = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{name}");
+        let cluster = &cluster;
+        async move { cluster.as_root("GET", &uri, None).await.1 }
+    };
+    let parts = role("system:aggregate-to-edit").await;
+    assert!(parts["rules"].as_array().unwrap().len() > 10, "{parts}");
+    assert_eq!(parts["metadata"]["managedFields"][0]["manager"], "kube-apiserver");
+    let sum = role("edit").await;
+    assert_eq!(sum.get("rules"), None, "its controller fills it in");
     cluster.end().await;
 }
 

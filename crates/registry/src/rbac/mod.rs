@@ -1,9 +1,6 @@
 //! The group `rbac.authorization.k8s.io`: roles and bindings, each of a namespace or of the cluster.
 
-mod aggregation;
 mod validation;
-
-pub use aggregation::aggregated_rules;
 
 use serde_json::Value;
 use steersman_apimachinery::Tree;

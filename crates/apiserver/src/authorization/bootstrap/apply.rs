@@ -1,12 +1,16 @@
 //! Carries out the plan through the server itself, so that defaults and admission hold for the policy, too.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
+use serde_json::json;
 use steersman_apimachinery::Tree;
+use tokio::time::Instant;
 use tower::Service;
 
-use super::{API_VERSION, Step, plan};
+use super::{API_VERSION, Planned, Step, plan};
 use crate::Handler;
 use crate::authentication::MASTERS;
 use crate::request::{ObjectReader, User};
@@ -22,23 +26,51 @@ pub struct BootstrapError {
     message: String,
 }
 
-/// Brings the stored policy to what every cluster has. Several servers may do this at once.
+/// How long to try, and the longest pause between two tries.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Brings the stored policy to what every cluster has. Several servers may do this at once, and others may write the same
+/// objects meanwhile: whatever failed is looked at again, for half a minute.
 pub async fn apply(server: &Handler, objects: &dyn ObjectReader) -> Result<(), BootstrapError> {
-    for planned in plan(objects).await {
-        let Some(object) = planned.step.object() else { continue };
-        let collection = collection(planned.resource, text(object, "/metadata/namespace"));
-        let one = format!("{collection}/{}", text(object, "/metadata/name"));
-        match &planned.step {
-            Step::Leave => {}
-            Step::Create(object) => send(server, Method::POST, &collection, Some(object)).await?,
-            Step::Update(object) => send(server, Method::PUT, &one, Some(object)).await?,
-            Step::Recreate(object) => {
-                send(server, Method::DELETE, &one, None).await?;
-                send(server, Method::POST, &collection, Some(object)).await?;
-            }
+    let give_up = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_millis(10);
+    loop {
+        match carry_out_all(server, plan(objects).await).await {
+            Err(error) if Instant::now() < give_up => tracing::warn!(%error, "trying again"),
+            outcome => return outcome,
+        }
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 4);
+    }
+}
+
+/// One failure does not keep the rest from being written; the first one is told.
+async fn carry_out_all(server: &Handler, all: Vec<Planned>) -> Result<(), BootstrapError> {
+    let mut outcome = Ok(());
+    for planned in all {
+        let written = carry_out(server, &planned).await;
+        outcome = outcome.and(written);
+    }
+    outcome
+}
+
+async fn carry_out(server: &Handler, planned: &Planned) -> Result<(), BootstrapError> {
+    let Some(object) = planned.step.object() else { return Ok(()) };
+    let collection = collection(planned.resource, text(object, "/metadata/namespace"));
+    let one = format!("{collection}/{}", text(object, "/metadata/name"));
+    match &planned.step {
+        Step::Leave => Ok(()),
+        Step::Create(object) => send(server, Method::POST, &collection, object).await,
+        Step::Update(object) => send(server, Method::PUT, &one, object).await,
+        Step::Recreate { uid, object } => {
+            let options = json!({
+                "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": { "uid": uid },
+            });
+            send(server, Method::DELETE, &one, &options).await?;
+            send(server, Method::POST, &collection, object).await
         }
     }
-    Ok(())
 }
 
 fn collection(resource: &str, namespace: &str) -> String {
@@ -48,33 +80,24 @@ fn collection(resource: &str, namespace: &str) -> String {
     }
 }
 
-async fn send(
-    server: &Handler,
-    method: Method,
-    path: &str,
-    object: Option<&Tree>,
-) -> Result<(), BootstrapError> {
+async fn send(server: &Handler, method: Method, path: &str, body: &Tree) -> Result<(), BootstrapError> {
     let failed = |message: String| BootstrapError { path: path.to_owned(), message };
     let user =
         User { name: "system:apiserver".to_owned(), groups: vec![MASTERS.to_owned()], ..User::default() };
-    let body = object.map(|object| Bytes::from(object.to_string())).unwrap_or_default();
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header(http::header::CONTENT_TYPE, "application/json")
-        .header(http::header::USER_AGENT, "steersman-apiserver/rbac-bootstrap")
+        .header(http::header::USER_AGENT, "kube-apiserver/")
         .extension(user)
-        .body(Full::new(body))
+        .body(Full::new(Bytes::from(body.to_string())))
         .map_err(|error| failed(error.to_string()))?;
     let answer = server.clone().call(request).await.unwrap_or_else(|never| match never {});
-    match answer.status() {
-        code if code.is_success() => Ok(()),
-        // Another server was first: it writes the same.
-        StatusCode::CONFLICT => Ok(()),
-        code => {
-            let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let status: Tree = serde_json::from_slice(&body).unwrap_or_default();
-            Err(failed(format!("{code}: {}", text(&status, "/message"))))
-        }
+    let code = answer.status();
+    if code.is_success() {
+        return Ok(());
     }
+    let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let status: Tree = serde_json::from_slice(&body).unwrap_or_default();
+    Err(failed(format!("{code}: {}", text(&status, "/message"))))
 }

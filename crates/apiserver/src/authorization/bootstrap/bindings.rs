@@ -21,6 +21,11 @@ const CLUSTER: &[(&str, &str, &[Subject])] = &[
     // The administrators of kubeadm's kubeconfig, whose rights can be taken away, unlike those of system:masters.
     ("kubeadm:cluster-admins", "cluster-admin", &[Group("kubeadm:cluster-admins")]),
     ("system:basic-user", "system:basic-user", &[Group("system:authenticated")]),
+    (
+        "system:cluster-trust-bundle-discovery",
+        "system:cluster-trust-bundle-discovery",
+        &[Group("system:serviceaccounts")],
+    ),
     ("system:coredns", "system:coredns", &[Account("coredns")]),
     ("system:discovery", "system:discovery", &[Group("system:authenticated")]),
     (
@@ -65,7 +70,11 @@ const NAMESPACED: &[(&str, &str, &str, &[Subject])] = &[
         "kube-system",
         "system::leader-locking-kube-controller-manager",
         "system::leader-locking-kube-controller-manager",
-        &[User("system:kube-controller-manager"), Account("kube-controller-manager")],
+        &[
+            User("system:kube-controller-manager"),
+            Account("kube-controller-manager"),
+            Account("leader-election-controller"),
+        ],
     ),
     (
         "kube-system",

@@ -86,8 +86,9 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
             on(READ, "resource.k8s.io", "resourceclaims"),
             on(READ, "resource.k8s.io", "resourceslices"),
             on(READ, "resource.k8s.io", "deviceclasses"),
-            on(READ, "resource.k8s.io", "devicetaintrules"),
             EVENTS,
+            on("patch update", "resource.k8s.io", "devicetaintrules/status"),
+            on(READ, "resource.k8s.io", "devicetaintrules"),
         ],
     ),
     (
@@ -148,7 +149,6 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
             on("patch update", "core", "persistentvolumeclaims/status"),
             on(READ, "core", "persistentvolumeclaims"),
             EVENTS,
-            on("get", "core", "services"),
         ],
     ),
     ("generic-garbage-collector", &[on("delete get list patch update watch", "*", "*"), EVENTS]),
@@ -176,6 +176,14 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
         ],
     ),
     (
+        "kube-apiserver-serving-clustertrustbundle-publisher",
+        &[
+            named("attest", "certificates.k8s.io", "signers", "kubernetes.io/kube-apiserver-serving"),
+            on("create delete list update watch", "certificates.k8s.io", "clustertrustbundles"),
+            EVENTS,
+        ],
+    ),
+    (
         "legacy-service-account-token-cleaner",
         &[
             named("get", "core", "configmaps", "kube-apiserver-legacy-service-account-token-tracking"),
@@ -197,6 +205,7 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
             on("patch update", "core", "nodes/status"),
             on("patch update", "core", "pods/status"),
             on("delete get list watch", "core", "pods"),
+            on(READ, "coordination.k8s.io", "leases"),
             EVENTS,
         ],
     ),
@@ -212,7 +221,6 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
             on("list watch", "core", "nodes"),
             EVENTS,
             on("watch", "core", "events"),
-            on("get", "core", "services"),
         ],
     ),
     (
@@ -223,10 +231,19 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
             on("patch", "core", "pods/status"),
         ],
     ),
+    (
+        "podcertificaterequestcleaner",
+        &[on("delete get list watch", "certificates.k8s.io", "podcertificaterequests")],
+    ),
     ("pv-protection-controller", &[on("get list update watch", "core", "persistentvolumes"), EVENTS]),
     (
         "pvc-protection-controller",
-        &[on("get list update watch", "core", "persistentvolumeclaims"), on(READ, "core", "pods"), EVENTS],
+        &[
+            on("get list update watch", "core", "persistentvolumeclaims"),
+            on("update", "core", "persistentvolumeclaims/status"),
+            on(READ, "core", "pods"),
+            EVENTS,
+        ],
     ),
     (
         "replicaset-controller",
@@ -257,6 +274,7 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
             on("patch update", "resource.k8s.io", "resourceclaims resourceclaims/status"),
             on("patch update", "core", "pods/status"),
             EVENTS,
+            on("patch update", "resource.k8s.io", "resourceclaims/binding"),
         ],
     ),
     (
@@ -313,7 +331,9 @@ const CONTROLLERS: &[(&str, &[Rule])] = &[
     (
         "storage-version-migrator-controller",
         &[
-            on("create list patch watch", "*", "*"),
+            on("list patch", "*", "*"),
+            on("get", "apiextensions.k8s.io", "customresourcedefinitions"),
+            on("patch", "apiextensions.k8s.io", "customresourcedefinitions/status"),
             on("update", "storagemigration.k8s.io", "storageversionmigrations/status"),
         ],
     ),

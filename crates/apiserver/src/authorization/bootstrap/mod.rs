@@ -2,14 +2,23 @@
 //!
 //! At every start each object is compared with what is stored: an absent one is made; of an existing one only what
 //! is missing is added, unless its annotation `rbac.authorization.kubernetes.io/autoupdate` says `false`. What
-//! administrators added stays.
+//! administrators added stays. The rules of `admin`, `edit` and `view` are left to the controller that sums them up.
+//!
+//! The tables have upstream's rules in upstream's order and grouping, with the feature gates that are on by default in
+//! 1.37; `testdata/default-policy.txt` shows all of it (`UPDATE_GOLDEN=1 cargo test` writes it anew). Beyond upstream's:
+//!
+//! - `system:coredns` with its binding: the cluster has its DNS server from the start; kubeadm brings both with its
+//!   add-on, under the same names.
+//! - `kubeadm:cluster-admins`: the group of the administrators' kubeconfig, as kubeadm binds it.
 
 mod apply;
 mod bindings;
+mod components;
 mod controllers;
 mod plan;
 mod reconcile;
 mod roles;
+mod users;
 
 use serde_json::json;
 use steersman_apimachinery::Tree;
@@ -95,7 +104,7 @@ fn rules(table: &[Rule]) -> Tree {
 
 /// The rules of `system:node`, which the node authorizer applies itself.
 pub(super) fn node_rules() -> Vec<PolicyRule> {
-    roles::NODE.iter().map(|rule| rule.to_policy()).collect()
+    components::NODE.iter().map(|rule| rule.to_policy()).collect()
 }
 
 fn object(kind: &str, namespace: &str, name: &str) -> Tree {
@@ -116,14 +125,18 @@ fn object(kind: &str, namespace: &str, name: &str) -> Tree {
 
 /// All of it, roles before the bindings to them. The namespaces `kube-system` and `kube-public` must exist.
 pub fn wanted() -> Vec<Wanted> {
-    let mut all = roles::cluster_roles();
-    all.extend(controllers::roles());
-    all.extend(roles::roles());
-    all.extend(bindings::cluster_bindings());
-    all.extend(controllers::bindings());
-    all.extend(bindings::bindings());
-    all
+    [
+        roles::cluster_roles(),
+        controllers::roles(),
+        bindings::cluster_bindings(),
+        controllers::bindings(),
+        roles::roles(),
+        bindings::bindings(),
+    ]
+    .concat()
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,9 @@
 //! Everything there is to do at start to have the default policy.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
+use serde_json::json;
 use steersman_apimachinery::Tree;
-use steersman_registry::aggregated_rules;
 
-use super::{GROUP, Step, step, wanted};
+use super::{GROUP, Step, Wanted, step, wanted};
 use crate::request::ObjectReader;
 use crate::view::text;
 
@@ -19,64 +16,49 @@ pub struct Planned {
     pub step: Step,
 }
 
-/// Compares what is stored with what every cluster has, aggregated roles included, and says what to write, in order.
+/// Compares what is stored with what every cluster has and says what to write, in order.
 pub async fn plan(objects: &dyn ObjectReader) -> Vec<Planned> {
     let mut planned = Vec::new();
-    for wanted in wanted() {
-        let (namespace, name) =
-            (text(&wanted.object, "/metadata/namespace"), text(&wanted.object, "/metadata/name"));
-        let stored = objects.get(GROUP, wanted.resource, namespace, name).await;
-        planned.push(Planned { resource: wanted.resource, step: step(stored.as_deref(), &wanted.object) });
+    for Wanted { resource, object } in wanted() {
+        let (namespace, name) = (text(&object, "/metadata/namespace"), text(&object, "/metadata/name"));
+        let step = match objects.get(GROUP, resource, namespace, name).await {
+            Some(stored) => step(Some(&stored), &object),
+            None => Step::Create(first_version(objects, resource, object).await),
+        };
+        planned.push(Planned { resource, step });
     }
-    aggregate(&objects.list(GROUP, "clusterroles", "").await, &mut planned);
     planned.retain(|planned| planned.step != Step::Leave);
     planned
 }
 
-/// Puts the sums into the roles that aggregate others, be they planned or only stored.
-fn aggregate(stored: &[Arc<Tree>], planned: &mut Vec<Planned>) {
-    let mut roles: BTreeMap<String, Tree> =
-        stored.iter().map(|role| (name(role), Tree::clone(role))).collect();
-    let written = planned.iter().filter(|planned| planned.resource == "clusterroles");
-    roles.extend(written.filter_map(|planned| planned.step.object()).map(|role| (name(role), role.clone())));
-    for (name_of, rules) in settled_sums(&mut roles) {
-        let same = |planned: &&mut Planned| {
-            planned.resource == "clusterroles"
-                && planned.step.object().is_some_and(|object| name(object) == name_of)
-        };
-        match planned.iter_mut().find(same).and_then(|planned| planned.step.object_mut()) {
-            Some(object) => object["rules"] = rules,
-            None => {
-                let step = Step::Update(roles[&name_of].clone());
-                planned.push(Planned { resource: "clusterroles", step });
-            }
-        }
-    }
-}
+/// Objects that have taken over a part of another one: resource, the new one, the old one. Where only the old one is
+/// there, the new one starts with what administrators made of the old one.
+const HEIRS: &[(&str, &str, &str)] = &[
+    ("clusterroles", "system:aggregate-to-admin", "admin"),
+    ("clusterroles", "system:aggregate-to-edit", "edit"),
+    ("clusterroles", "system:aggregate-to-view", "view"),
+    ("clusterrolebindings", "system:public-info-viewer", "system:discovery"),
+];
 
-/// Sums up until nothing changes, since sums are parts of other sums (`admin` has `edit` has `view`), and gives the
-/// rules of those that changed. Roles that sum each other up may never settle: the rounds are limited.
-fn settled_sums(roles: &mut BTreeMap<String, Tree>) -> BTreeMap<String, Tree> {
-    let mut changed = BTreeMap::new();
-    for _ in 0..roles.len() {
-        let sums = roles.iter().filter_map(|(name, role)| {
-            let rules = Tree::from(aggregated_rules(role, roles.values())?);
-            (role.get("rules") != Some(&rules)).then(|| (name.clone(), rules))
-        });
-        let round: Vec<(String, Tree)> = sums.collect();
-        if round.is_empty() {
-            break;
-        }
-        for (name, rules) in round {
-            if let Some(role) = roles.get_mut(&name) {
-                role["rules"] = rules.clone();
-            }
-            changed.insert(name, rules);
-        }
+/// What an object that does not exist is made as.
+async fn first_version(objects: &dyn ObjectReader, resource: &str, wanted: Tree) -> Tree {
+    let name = text(&wanted, "/metadata/name");
+    let Some((_, _, old)) = HEIRS.iter().find(|heir| (heir.0, heir.1) == (resource, name)) else {
+        return wanted;
+    };
+    let old = objects.get(GROUP, resource, "", old).await;
+    // A sum has no rules of its own to pass on.
+    let Some(old) = old.filter(|old| old.get("aggregationRule").is_none_or(Tree::is_null)) else {
+        return wanted;
+    };
+    let mut heir = wanted.clone();
+    for field in ["labels", "annotations"] {
+        heir["metadata"][field] = old["metadata"].get(field).cloned().unwrap_or_else(|| json!({}));
     }
-    changed
-}
-
-fn name(object: &Tree) -> String {
-    text(object, "/metadata/name").to_owned()
+    let passed_on = if resource == "clusterroles" { "rules" } else { "subjects" };
+    heir[passed_on] = old.get(passed_on).cloned().unwrap_or_else(|| json!([]));
+    match step(Some(&heir), &wanted) {
+        Step::Update(merged) => merged,
+        Step::Leave | Step::Create(_) | Step::Recreate { .. } => heir,
+    }
 }

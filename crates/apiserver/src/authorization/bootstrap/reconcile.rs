@@ -16,8 +16,13 @@ pub enum Step {
     Create(Tree),
     /// It lacks something; this is the whole new object.
     Update(Tree),
-    /// It is bound to another role, which cannot be changed: remove it, then create this.
-    Recreate(Tree),
+    /// It is bound to another role, which cannot be changed: remove the one with this UID, then create this.
+    Recreate {
+        /// Of the stored object.
+        uid: String,
+        /// The new one.
+        object: Tree,
+    },
 }
 
 impl Step {
@@ -25,14 +30,7 @@ impl Step {
     pub fn object(&self) -> Option<&Tree> {
         match self {
             Self::Leave => None,
-            Self::Create(object) | Self::Update(object) | Self::Recreate(object) => Some(object),
-        }
-    }
-
-    pub(super) fn object_mut(&mut self) -> Option<&mut Tree> {
-        match self {
-            Self::Leave => None,
-            Self::Create(object) | Self::Update(object) | Self::Recreate(object) => Some(object),
+            Self::Create(object) | Self::Update(object) | Self::Recreate { object, .. } => Some(object),
         }
     }
 }
@@ -47,11 +45,13 @@ pub(super) fn step(stored: Option<&Tree>, wanted: &Tree) -> Step {
     add_missing_metadata(&mut merged, wanted);
     if let Some(role) = wanted.get("roleRef") {
         if stored.get("roleRef") != Some(role) {
-            return Step::Recreate(wanted.clone());
+            let uid = text(stored, "/metadata/uid").to_owned();
+            return Step::Recreate { uid, object: wanted.clone() };
         }
         add_missing_subjects(&mut merged, wanted);
     } else {
         add_missing_rules(&mut merged, wanted);
+        add_missing_selectors(&mut merged, wanted);
     }
     if merged == *stored { Step::Leave } else { Step::Update(merged) }
 }
@@ -72,7 +72,7 @@ fn add_missing_metadata(merged: &mut Tree, wanted: &Tree) {
 fn add_missing_subjects(merged: &mut Tree, wanted: &Tree) {
     let have = items(merged, "/subjects").to_vec();
     let same = |a: &Tree, b: &Tree| {
-        ["/kind", "/name", "/namespace"].iter().all(|field| text(a, field) == text(b, field))
+        ["/kind", "/apiGroup", "/name", "/namespace"].iter().all(|field| text(a, field) == text(b, field))
     };
     let lacking = items(wanted, "/subjects").iter().filter(|s| !have.iter().any(|have| same(have, s)));
     let all: Vec<Tree> = have.iter().chain(lacking).cloned().collect();
@@ -81,18 +81,30 @@ fn add_missing_subjects(merged: &mut Tree, wanted: &Tree) {
     }
 }
 
-/// The rules of an aggregated role are made by aggregation, not here.
+/// What is not covered is appended one verb and one resource a rule, as upstream does. An aggregated role wants no rules
+/// here: its controller makes them.
 fn add_missing_rules(merged: &mut Tree, wanted: &Tree) {
-    if let Some(aggregation) = wanted.get("aggregationRule") {
-        if merged.get("aggregationRule").is_none_or(Tree::is_null) {
-            merged["aggregationRule"] = aggregation.clone();
-        }
-        return;
-    }
     let lacking = uncovered(&PolicyRule::of_role(merged), &PolicyRule::of_role(wanted));
     if !lacking.is_empty() {
         let mut rules = items(merged, "/rules").to_vec();
         rules.extend(lacking.iter().map(|rule| json!(rule)));
         merged["rules"] = rules.into();
+    }
+}
+
+/// A default role that aggregates nothing must not begin to: whoever may label cluster roles could add rights to it.
+fn add_missing_selectors(merged: &mut Tree, wanted: &Tree) {
+    let selectors = "/aggregationRule/clusterRoleSelectors";
+    if wanted.get("aggregationRule").is_none() {
+        if let Some(role) = merged.as_object_mut() {
+            role.retain(|field, value| field != "aggregationRule" || value.is_null());
+        }
+        return;
+    }
+    let have = items(merged, selectors).to_vec();
+    let lacking = items(wanted, selectors).iter().filter(|selector| !have.contains(selector));
+    let all: Vec<Tree> = have.iter().chain(lacking).cloned().collect();
+    if all.len() > have.len() {
+        merged["aggregationRule"]["clusterRoleSelectors"] = all.into();
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{EVENTS, READ, READ_WRITE, Rule, WRITE, Wanted, at, named, object, on, rules};
+use super::components::{CONTROLLER_MANAGER, NODE, SCHEDULER};
+use super::users::{ADMIN, EDIT, VIEW};
+use super::{EVENTS, READ, Rule, Wanted, at, named, object, on, rules};
 
 const AGGREGATE_TO: &str = "rbac.authorization.k8s.io/aggregate-to-";
 
@@ -58,6 +60,7 @@ const CLUSTER_ROLES: &[(&str, &str, &[Rule])] = &[
         "",
         &[named("approve", "certificates.k8s.io", "signers", "kubernetes.io/legacy-unknown")],
     ),
+    ("system:cluster-trust-bundle-discovery", "", &[on(READ, "certificates.k8s.io", "clustertrustbundles")]),
     // The cluster's DNS server; kubeadm brings this role with its add-on.
     (
         "system:coredns",
@@ -81,74 +84,29 @@ const CLUSTER_ROLES: &[(&str, &str, &[Rule])] = &[
         &[on(READ, "core", "events namespaces nodes pods"), on(READ, "extensions", "deployments")],
     ),
     ("system:kube-aggregator", "", &[on(READ, "core", "endpoints services")]),
-    (
-        "system:kube-controller-manager",
-        "",
-        &[
-            EVENTS,
-            on("create", "coordination.k8s.io", "leases"),
-            named("get update", "coordination.k8s.io", "leases", "kube-controller-manager"),
-            on("create", "core", "secrets serviceaccounts"),
-            on("delete", "core", "secrets"),
-            on("get", "core", "configmaps namespaces secrets serviceaccounts"),
-            on("update", "core", "secrets serviceaccounts"),
-            on("create", "authentication.k8s.io", "tokenreviews"),
-            on("create", "authorization.k8s.io", "subjectaccessreviews"),
-            on("list watch", "*", "*"),
-            on("create", "core", "serviceaccounts/token"),
-        ],
-    ),
+    ("system:kube-controller-manager", "", CONTROLLER_MANAGER),
     ("system:kube-dns", "", &[on("list watch", "core", "endpoints services")]),
-    (
-        "system:kube-scheduler",
-        "",
-        &[
-            EVENTS,
-            on("create", "coordination.k8s.io", "leases"),
-            named("get list update watch", "coordination.k8s.io", "leases", "kube-scheduler"),
-            on("create", "coordination.k8s.io", "leasecandidates"),
-            on("create delete get list patch update watch", "coordination.k8s.io", "leasecandidates"),
-            on(READ, "core", "nodes"),
-            on("delete get list watch", "core", "pods"),
-            on("create", "core", "bindings pods/binding"),
-            on("patch update", "core", "pods/status"),
-            on(READ, "core", "replicationcontrollers services"),
-            on(READ, "apps extensions", "replicasets"),
-            on(READ, "apps", "statefulsets"),
-            on(READ, "policy", "poddisruptionbudgets"),
-            on(READ, "core", "persistentvolumeclaims persistentvolumes"),
-            on("create", "authentication.k8s.io", "tokenreviews"),
-            on("create", "authorization.k8s.io", "subjectaccessreviews"),
-            on(READ, "storage.k8s.io", "csinodes"),
-            on(READ, "core", "namespaces"),
-            on(READ, "storage.k8s.io", "csidrivers"),
-            on(READ, "storage.k8s.io", "csistoragecapacities"),
-            on(READ, "storage.k8s.io", "volumeattachments"),
-            on(READ, "resource.k8s.io", "deviceclasses resourceslices"),
-            on("get list patch update watch", "resource.k8s.io", "resourceclaims"),
-            on("patch update", "resource.k8s.io", "resourceclaims/status"),
-        ],
-    ),
+    ("system:kube-scheduler", "", SCHEDULER),
     (
         "system:kubelet-api-admin",
         "",
         &[
             on(READ, "core", "nodes"),
             on("proxy", "core", "nodes"),
-            on(
-                "*",
-                "core",
-                "nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats",
-            ),
+            on("*", "core", "nodes/log nodes/metrics nodes/proxy nodes/stats"),
+            on("*", "core", "nodes/configz nodes/healthz nodes/pods"),
         ],
     ),
     (
         "system:monitoring",
         "",
-        &[at(
-            "get",
-            "/metrics /metrics/slis /livez /readyz /healthz /livez/* /readyz/* /healthz/* /statusz /flagz",
-        )],
+        &[
+            at(
+                "get",
+                "/metrics /metrics/slis /livez /readyz /healthz /livez/* /readyz/* /healthz/* /statusz /flagz",
+            ),
+            on("get", "core", "nodes/metrics"),
+        ],
     ),
     ("system:node", "", NODE),
     (
@@ -168,8 +126,8 @@ const CLUSTER_ROLES: &[(&str, &str, &[Rule])] = &[
             on("list watch", "core", "endpoints services"),
             on(READ, "core", "nodes"),
             EVENTS,
-            on("list watch", "discovery.k8s.io", "endpointslices"),
             on("list watch", "networking.k8s.io", "servicecidrs"),
+            on("list watch", "discovery.k8s.io", "endpointslices"),
         ],
     ),
     (
@@ -205,106 +163,6 @@ const CLUSTER_ROLES: &[(&str, &str, &[Rule])] = &[
 
 /// Roles whose rules are the sum of others': name, and what it is aggregated to itself.
 const AGGREGATED: &[(&str, &str)] = &[("admin", ""), ("edit", "admin"), ("view", "edit")];
-
-const ADMIN: &[Rule] = &[
-    on("create", "authorization.k8s.io", "localsubjectaccessreviews"),
-    on(READ_WRITE, "rbac.authorization.k8s.io", "rolebindings roles"),
-];
-
-const EDIT: &[Rule] = &[
-    on(READ, "core", "pods/attach pods/exec pods/portforward pods/proxy secrets services/proxy"),
-    on("impersonate", "core", "serviceaccounts"),
-    on(WRITE, "core", "pods pods/attach pods/exec pods/portforward pods/proxy"),
-    on("create", "core", "pods/eviction"),
-    on(
-        WRITE,
-        "core",
-        "configmaps events persistentvolumeclaims replicationcontrollers replicationcontrollers/scale secrets \
-         serviceaccounts services services/proxy",
-    ),
-    on("create", "core", "serviceaccounts/token"),
-    on(
-        WRITE,
-        "apps",
-        "daemonsets deployments deployments/rollback deployments/scale replicasets replicasets/scale statefulsets \
-         statefulsets/scale",
-    ),
-    on(WRITE, "autoscaling", "horizontalpodautoscalers"),
-    on(WRITE, "batch", "cronjobs jobs"),
-    on(
-        WRITE,
-        "extensions",
-        "daemonsets deployments deployments/rollback deployments/scale ingresses networkpolicies replicasets \
-         replicasets/scale replicationcontrollers/scale",
-    ),
-    on(WRITE, "policy", "poddisruptionbudgets"),
-    on(WRITE, "networking.k8s.io", "ingresses networkpolicies"),
-    on(READ_WRITE, "coordination.k8s.io", "leases"),
-    on(WRITE, "resource.k8s.io", "resourceclaims resourceclaimtemplates"),
-];
-
-const VIEW: &[Rule] = &[
-    on(
-        READ,
-        "core",
-        "configmaps endpoints persistentvolumeclaims persistentvolumeclaims/status pods replicationcontrollers \
-         replicationcontrollers/scale serviceaccounts services services/status",
-    ),
-    on(
-        READ,
-        "core",
-        "bindings events limitranges namespaces/status pods/log pods/status replicationcontrollers/status \
-         resourcequotas resourcequotas/status",
-    ),
-    on(READ, "core", "namespaces"),
-    on(READ, "discovery.k8s.io", "endpointslices"),
-    on(
-        READ,
-        "apps",
-        "controllerrevisions daemonsets daemonsets/status deployments deployments/scale deployments/status \
-         replicasets replicasets/scale replicasets/status statefulsets statefulsets/scale statefulsets/status",
-    ),
-    on(READ, "autoscaling", "horizontalpodautoscalers horizontalpodautoscalers/status"),
-    on(READ, "batch", "cronjobs cronjobs/status jobs jobs/status"),
-    on(
-        READ,
-        "extensions",
-        "daemonsets daemonsets/status deployments deployments/scale deployments/status ingresses \
-         ingresses/status networkpolicies replicasets replicasets/scale replicasets/status \
-         replicationcontrollers/scale",
-    ),
-    on(READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
-    on(READ, "networking.k8s.io", "ingresses ingresses/status networkpolicies"),
-    on(READ, "resource.k8s.io", "resourceclaims resourceclaims/status resourceclaimtemplates"),
-];
-
-pub(super) const NODE: &[Rule] = &[
-    on("create", "authentication.k8s.io", "tokenreviews"),
-    on("create", "authorization.k8s.io", "localsubjectaccessreviews subjectaccessreviews"),
-    on(READ, "core", "services"),
-    on("create get list watch", "core", "nodes"),
-    on("patch update", "core", "nodes/status"),
-    on("patch update", "core", "nodes"),
-    EVENTS,
-    on(READ, "core", "pods"),
-    on("create delete", "core", "pods"),
-    on("patch update", "core", "pods/status"),
-    on("create", "core", "pods/eviction"),
-    on(READ, "core", "configmaps secrets"),
-    on("get", "core", "persistentvolumeclaims persistentvolumes"),
-    on("get", "core", "endpoints"),
-    on("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
-    on("create delete get patch update", "coordination.k8s.io", "leases"),
-    on("get", "storage.k8s.io", "volumeattachments"),
-    on("create", "core", "serviceaccounts/token"),
-    on("get patch update", "core", "persistentvolumeclaims/status"),
-    on(READ, "storage.k8s.io", "csidrivers"),
-    on("create delete get patch update", "storage.k8s.io", "csinodes"),
-    on(READ, "node.k8s.io", "runtimeclasses"),
-    on("get", "resource.k8s.io", "resourceclaims"),
-    on("create delete deletecollection get list patch update watch", "resource.k8s.io", "resourceslices"),
-    on("get", "core", "serviceaccounts"),
-];
 
 /// Namespace, name, rules.
 const ROLES: &[(&str, &str, &[Rule])] = &[
@@ -344,7 +202,6 @@ pub(super) fn cluster_roles() -> Vec<Wanted> {
         let mut role = cluster_role(name, to);
         let selector = json!({ "matchLabels": { format!("{AGGREGATE_TO}{name}"): "true" } });
         role["aggregationRule"] = json!({ "clusterRoleSelectors": [selector] });
-        role["rules"] = json!([]);
         role
     });
     plain.chain(aggregated).map(|object| Wanted { resource: "clusterroles", object }).collect()

@@ -5,7 +5,6 @@ use super::*;
 use crate::authorization::{Authorization, rules::missing};
 use crate::authorization::{Change, Index, NodeGraph, Rbac};
 use crate::fake::FakeObjects;
-use crate::request::ObjectReader as _;
 use crate::request::{Attributes, Authorizer, Decision, User};
 use crate::view::text;
 
@@ -147,43 +146,109 @@ fn bindings_regain_subjects_and_roles() {
     assert_eq!(merged["subjects"].as_array().unwrap().len(), 3);
     assert_eq!(step(Some(&merged), binding), Step::Leave);
     stored["roleRef"]["name"] = "other".into();
-    assert_eq!(step(Some(&stored), binding), Step::Recreate(binding.clone()));
+    stored["metadata"]["uid"] = "u1".into();
+    let again = Step::Recreate { uid: "u1".to_owned(), object: binding.clone() };
+    assert_eq!(step(Some(&stored), binding), again);
 }
 
-#[tokio::test]
-async fn a_fresh_cluster_gets_all_and_then_nothing() {
+fn default_object(resource: &str, name: &str) -> Tree {
+    let found =
+        wanted().into_iter().find(|w| w.resource == resource && text(&w.object, "/metadata/name") == name);
+    found.unwrap().object
+}
+
+#[test]
+fn missing_rules_are_appended_in_upstreams_shape() {
+    let role = default_object("clusterroles", "system:kube-dns");
+    let mut stored = role.clone();
+    stored["rules"] = json!([{"verbs": ["list"], "apiGroups": [""], "resources": ["services"]}]);
+    let Step::Update(merged) = step(Some(&stored), &role) else { panic!() };
+    let one =
+        |verb: &str, resource: &str| json!({"verbs": [verb], "apiGroups": [""], "resources": [resource]});
+    let want = [
+        one("list", "services"),
+        one("list", "endpoints"),
+        one("watch", "endpoints"),
+        one("watch", "services"),
+    ];
+    assert_eq!(merged["rules"], json!(want));
+}
+
+#[test]
+fn sums_regain_their_selectors_and_only_sums_have_some() {
+    let (view, dns) =
+        (default_object("clusterroles", "view"), default_object("clusterroles", "system:kube-dns"));
+    let own = json!({"matchLabels": {"own": "true"}});
+    let summed = json!([{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]);
+    let mut stored = view.clone();
+    stored["rules"] = summed.clone();
+    assert_eq!(step(Some(&stored), &view), Step::Leave, "the sum is its controller's");
+    stored["aggregationRule"]["clusterRoleSelectors"] = json!([own]);
+    let Step::Update(merged) = step(Some(&stored), &view) else { panic!() };
+    let selectors = &merged["aggregationRule"]["clusterRoleSelectors"];
+    assert_eq!(selectors, &json!([own, view["aggregationRule"]["clusterRoleSelectors"][0]]));
+    assert_eq!(merged["rules"], summed);
+
+    let mut stored = dns.clone();
+    stored["aggregationRule"] = json!({"clusterRoleSelectors": [own]});
+    assert_eq!(step(Some(&stored), &dns), Step::Update(dns));
+}
+
+async fn policy_of_a_fresh_cluster() -> FakeObjects {
     let objects = FakeObjects::default();
     let first = plan(&objects).await;
     assert_eq!(first.len(), wanted().len());
     for planned in first {
         objects.put(GROUP, planned.resource, planned.step.object().unwrap().clone());
     }
-    assert_eq!(plan(&objects).await, []);
-
-    let role = |name: &str| {
-        let objects = &objects;
-        let name = name.to_owned();
-        async move { PolicyRule::of_role(&objects.get(GROUP, "clusterroles", "", &name).await.unwrap()) }
-    };
-    let (admin, edit, view) = (role("admin").await, role("edit").await, role("view").await);
-    assert!(missing(&admin, &edit).is_empty() && missing(&edit, &view).is_empty());
-    assert!(!missing(&edit, &admin).is_empty() && !missing(&view, &edit).is_empty());
+    objects
 }
 
 #[tokio::test]
-async fn roles_of_operators_join_their_sums() {
-    let objects = FakeObjects::default();
-    for planned in plan(&objects).await {
-        objects.put(GROUP, planned.resource, planned.step.object().unwrap().clone());
+async fn a_fresh_cluster_gets_all_and_then_nothing() {
+    let objects = policy_of_a_fresh_cluster().await;
+    assert_eq!(plan(&objects).await, []);
+}
+
+#[tokio::test]
+async fn parts_of_older_roles_and_bindings_inherit_what_was_changed() {
+    let objects = policy_of_a_fresh_cluster().await;
+    let mut edit = default_object("clusterroles", "edit");
+    edit["rules"] = json!([{"verbs": ["get"], "apiGroups": ["example.com"], "resources": ["widgets"]}]);
+    edit.as_object_mut().unwrap().remove("aggregationRule");
+    let mut discovery = default_object("clusterrolebindings", "system:discovery");
+    discovery["metadata"]["annotations"][AUTO_UPDATE] = "false".into();
+    discovery["subjects"] = json!([{"apiGroup": GROUP, "kind": "User", "name": "own"}]);
+    objects.put(GROUP, "clusterroles", edit.clone());
+    objects.put(GROUP, "clusterrolebindings", discovery.clone());
+    for (resource, name) in [
+        ("clusterroles", "system:aggregate-to-edit"),
+        ("clusterroles", "system:aggregate-to-view"),
+        ("clusterrolebindings", "system:public-info-viewer"),
+    ] {
+        objects.remove(GROUP, resource, "", name);
     }
-    let label = "rbac.authorization.k8s.io/aggregate-to-view";
-    let widgets = json!({"metadata": {"name": "widgets", "labels": {label: "true"}},
-        "rules": [{"verbs": ["get"], "apiGroups": ["example.com"], "resources": ["widgets"]}]});
-    objects.put(GROUP, "clusterroles", widgets.clone());
-    let names: BTreeSet<String> = plan(&objects)
-        .await
-        .iter()
-        .map(|p| text(p.step.object().unwrap(), "/metadata/name").to_owned())
-        .collect();
-    assert!(names.contains("view"), "{names:?}");
+    let planned = plan(&objects).await;
+    let made = |name: &str| {
+        let steps = planned.iter().map(|planned| &planned.step);
+        steps
+            .filter(|s| matches!(s, Step::Create(_)))
+            .filter_map(Step::object)
+            .find(|o| text(o, "/metadata/name") == name)
+    };
+    let heir = made("system:aggregate-to-edit").unwrap();
+    assert_eq!(heir["rules"][0], edit["rules"][0]);
+    let held = PolicyRule::of_role(heir);
+    let default = default_object("clusterroles", "system:aggregate-to-edit");
+    assert!(missing(&held, &PolicyRule::of_role(&default)).is_empty());
+    assert_eq!(heir["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"], "true");
+    assert_eq!(
+        made("system:aggregate-to-view"),
+        Some(&default_object("clusterroles", "system:aggregate-to-view"))
+    );
+    let viewer = made("system:public-info-viewer").unwrap();
+    assert_eq!(
+        (&viewer["subjects"], text(viewer, "/roleRef/name")),
+        (&discovery["subjects"], "system:public-info-viewer")
+    );
 }

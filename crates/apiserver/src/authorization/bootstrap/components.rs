@@ -1,0 +1,81 @@
+//! What the components may do under their own names.
+
+use super::{EVENTS, READ, READ_WRITE, Rule, named, on};
+
+/// kube-controller-manager: what all controllers read, and the accounts as which each of them writes.
+pub(super) const CONTROLLER_MANAGER: &[Rule] = &[
+    EVENTS,
+    on("create", "coordination.k8s.io", "leases"),
+    named("get update", "coordination.k8s.io", "leases", "kube-controller-manager"),
+    on("create", "core", "secrets serviceaccounts"),
+    on("delete", "core", "secrets"),
+    on("get", "core", "configmaps namespaces secrets serviceaccounts"),
+    on("update", "core", "secrets serviceaccounts"),
+    on("create", "authentication.k8s.io", "tokenreviews"),
+    on("create", "authorization.k8s.io", "subjectaccessreviews"),
+    on("list watch", "*", "*"),
+    on("create", "core", "serviceaccounts/token"),
+];
+
+/// kube-scheduler.
+pub(super) const SCHEDULER: &[Rule] = &[
+    EVENTS,
+    on("create", "coordination.k8s.io", "leases"),
+    named("get list update watch", "coordination.k8s.io", "leases", "kube-scheduler"),
+    on(READ_WRITE, "coordination.k8s.io", "leasecandidates"),
+    on(READ, "core", "nodes"),
+    on("delete get list watch", "core", "pods"),
+    on("create", "core", "bindings pods/binding"),
+    on("patch update", "core", "pods/status"),
+    on(READ, "core", "replicationcontrollers services"),
+    on(READ, "apps extensions", "replicasets"),
+    on(READ, "apps", "statefulsets"),
+    on(READ, "policy", "poddisruptionbudgets"),
+    on(READ, "core", "persistentvolumeclaims persistentvolumes"),
+    on("create", "authentication.k8s.io", "tokenreviews"),
+    on("create", "authorization.k8s.io", "subjectaccessreviews"),
+    on(READ, "storage.k8s.io", "csinodes"),
+    on(READ, "storage.k8s.io", "volumeattachments"),
+    on(READ, "core", "namespaces"),
+    on(READ, "storage.k8s.io", "csidrivers"),
+    on(READ, "storage.k8s.io", "csistoragecapacities"),
+    on(READ, "resource.k8s.io", "deviceclasses"),
+    on("get list patch update watch", "resource.k8s.io", "resourceclaims"),
+    on("get list patch update watch", "resource.k8s.io", "resourceclaims/status"),
+    on("update", "core", "pods/finalizers"),
+    on(READ, "resource.k8s.io", "resourceslices"),
+    on("create delete", "resource.k8s.io", "resourceclaims"),
+    on(READ, "resource.k8s.io", "devicetaintrules"),
+    on("patch update", "resource.k8s.io", "resourceclaims/binding"),
+];
+
+/// A kubelet; the node authorizer narrows most of this down to what concerns its own node.
+pub(super) const NODE: &[Rule] = &[
+    on("create", "authentication.k8s.io", "tokenreviews"),
+    on("create", "authorization.k8s.io", "localsubjectaccessreviews subjectaccessreviews"),
+    on(READ, "core", "services"),
+    on("create get list watch", "core", "nodes"),
+    on("patch update", "core", "nodes/status"),
+    on("patch update", "core", "nodes"),
+    EVENTS,
+    on(READ, "core", "pods"),
+    on("create delete", "core", "pods"),
+    on("patch update", "core", "pods/status"),
+    on("create", "core", "pods/eviction"),
+    on(READ, "core", "configmaps secrets"),
+    on("get", "core", "persistentvolumeclaims persistentvolumes"),
+    on("get", "core", "endpoints"),
+    on("create get list watch", "certificates.k8s.io", "certificatesigningrequests"),
+    on("create delete get patch update", "coordination.k8s.io", "leases"),
+    on("get", "storage.k8s.io", "volumeattachments"),
+    on("create", "core", "serviceaccounts/token"),
+    on("get patch update", "core", "persistentvolumeclaims/status"),
+    on(READ, "storage.k8s.io", "csidrivers"),
+    on("create delete get patch update", "storage.k8s.io", "csinodes"),
+    on(READ, "node.k8s.io", "runtimeclasses"),
+    on("get", "resource.k8s.io", "resourceclaims"),
+    on("deletecollection", "resource.k8s.io", "resourceslices"),
+    on(READ, "certificates.k8s.io", "clustertrustbundles"),
+    on("get", "core", "serviceaccounts"),
+    on("create get list watch", "certificates.k8s.io", "podcertificaterequests"),
+];
