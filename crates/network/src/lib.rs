@@ -10,7 +10,10 @@
 //! ```
 
 mod addresses;
+mod attribute;
+mod conntrack;
 pub mod links;
+mod netfilter;
 mod netns;
 pub mod nft;
 mod node_address;
@@ -18,6 +21,7 @@ mod pod_network;
 mod rules;
 
 pub use addresses::{AddressError, Ipv4Range, PodAddresses};
+pub use conntrack::{ConntrackError, UdpFlow, forget_udp};
 pub use netns::{NetnsError, create_netns, delete_netns, inside};
 pub use node_address::node_address;
 pub use pod_network::{HostPort, NetworkError, PodNetwork, PodNetworkConfig};

@@ -1,12 +1,13 @@
 //! Real links, namespaces and rules, in a network namespace of the test's own. Needs root.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use steersman_network::{
-    HostPort, PodNetwork, PodNetworkConfig, create_netns, delete_netns, inside, links, nft,
+    HostPort, PodNetwork, PodNetworkConfig, UdpFlow, create_netns, delete_netns, forget_udp, inside, links, nft,
 };
 
 /// A host of the test's own with `count` pods' namespaces; all gone when it is dropped.
@@ -154,4 +155,78 @@ fn a_refused_batch_says_what_was_refused_and_changes_nothing() {
         assert_eq!(error.to_string(), "nftables refused to delete chain t missing");
         assert!(nft::list_tables().expect("listed").is_empty());
     });
+}
+
+/// Sends `text` from `client` and gives what comes back.
+fn exchange(client: &UdpSocket, to: SocketAddr, text: &str) -> std::io::Result<String> {
+    client.send_to(text.as_bytes(), to)?;
+    let mut buffer = [0; 64];
+    let (length, _) = client.recv_from(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+fn udp_socket(netns: &Path, port: u16) -> UdpSocket {
+    let bind = move || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
+    let socket = inside(netns, bind).expect("the namespace is there");
+    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+    socket
+}
+
+/// Answers each datagram with `name` until "stop" comes.
+fn echo(netns: &Path, port: u16, name: &'static str) -> std::thread::JoinHandle<()> {
+    let socket = udp_socket(netns, port);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            if &buffer[..length] == b"stop" {
+                return;
+            }
+            socket.send_to(name.as_bytes(), peer).expect("sent");
+        }
+    })
+}
+
+#[test]
+fn forgotten_flows_are_those_that_were_named() {
+    let host = Host::new(2);
+    let (first, second) = (host.pod(0), host.pod(1));
+    let (a, b) = host.run({
+        let (first, second) = (first.clone(), second.clone());
+        move |network| {
+            network.set_up().expect("set up");
+            let a = network.add("sandbox-a", &first, &[]).expect("connected");
+            (a, network.add("sandbox-b", &second, &[]).expect("connected"))
+        }
+    });
+    let server = serve_once(&first, 80);
+    inside(&second, move || ask(a, 80)).expect("runs");
+    server.join().expect("served");
+    let (echoing, client) = (echo(&first, 5300, "a"), udp_socket(&second, 4000));
+    let at = |port| SocketAddr::from((a, port));
+    assert_eq!(exchange(&client, at(5300), "x").expect("answered"), "a");
+    client.send_to(b"x", at(5301)).expect("sent");
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let flows = seen.clone();
+    let forget = move |port: u16| {
+        let flows = flows.clone();
+        host.run(move |_| {
+            let stale = |flow: &UdpFlow| {
+                flows.lock().expect("not poisoned").push(*flow);
+                flow.destination.port() == port
+            };
+            forget_udp(stale).expect("the kernel lists its flows")
+        })
+    };
+    assert_eq!(forget(5300), 1);
+    let mut ports: Vec<u16> =
+        seen.lock().expect("not poisoned").drain(..).map(|flow| flow.destination.port()).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [5300, 5301], "flows of TCP are not even listed");
+    assert_eq!(forget(5300), 0, "it is gone");
+    let left = seen.lock().expect("not poisoned").pop().expect("the other is still there");
+    assert_eq!((left.destination, left.responder), (SocketAddrV4::new(a, 5301), SocketAddrV4::new(a, 5301)));
+    assert_ne!(a, b);
+    client.send_to(b"stop", at(5300)).expect("sent");
+    echoing.join().expect("ends");
 }

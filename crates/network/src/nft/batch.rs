@@ -1,27 +1,26 @@
 //! A batch of changes.
 
 use super::Expr;
-use super::attribute::Attributes;
+use crate::attribute::Attributes;
+use crate::netfilter::{FAMILY_IPV4, FLAG_ACK, FLAG_REQUEST, generic_header, message_type, put};
 
 /// Elements in one message: an attribute holds less than 64 KiB.
 const ELEMENTS_PER_MESSAGE: usize = 256;
-const FAMILY_IPV4: u8 = 2;
-const SUBSYSTEM: u16 = 10;
+/// `NFNL_SUBSYS_NFTABLES`.
+pub(super) const SUBSYSTEM: u8 = 10;
 
-const NEW_TABLE: u16 = 0;
-const DELETE_TABLE: u16 = 2;
-const NEW_CHAIN: u16 = 3;
-const DELETE_CHAIN: u16 = 5;
-const NEW_RULE: u16 = 6;
-const DELETE_RULE: u16 = 8;
-const NEW_SET: u16 = 9;
-const NEW_ELEMENT: u16 = 12;
-const DELETE_ELEMENT: u16 = 14;
+const NEW_TABLE: u8 = 0;
+const DELETE_TABLE: u8 = 2;
+const NEW_CHAIN: u8 = 3;
+const DELETE_CHAIN: u8 = 5;
+const NEW_RULE: u8 = 6;
+const DELETE_RULE: u8 = 8;
+const NEW_SET: u8 = 9;
+const NEW_ELEMENT: u8 = 12;
+const DELETE_ELEMENT: u8 = 14;
 
 const LIST_ELEMENT: u16 = 1;
 
-const FLAG_REQUEST: u16 = 1;
-const FLAG_ACK: u16 = 4;
 const FLAG_CREATE: u16 = 0x400;
 const FLAG_APPEND: u16 = 0x800;
 
@@ -292,7 +291,7 @@ impl Batch {
         self.push(DELETE_ELEMENT, 0, &attributes, format!("flush set {table} {set}"));
     }
 
-    fn elements(&mut self, kind: u16, flags: u16, table: &str, set: &str, elements: &[Element]) {
+    fn elements(&mut self, kind: u8, flags: u16, table: &str, set: &str, elements: &[Element]) {
         let verb = if kind == NEW_ELEMENT { "add" } else { "delete" };
         for chunk in elements.chunks(ELEMENTS_PER_MESSAGE) {
             let list = chunk.iter().fold(Attributes::default(), |list, element| {
@@ -303,17 +302,17 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, kind: u16, flags: u16, attributes: &Attributes, does: String) {
+    fn push(&mut self, kind: u8, flags: u16, attributes: &Attributes, does: String) {
         let mut body = generic_header(FAMILY_IPV4, 0).to_vec();
         body.extend_from_slice(&attributes.0);
-        self.messages.push(Message { kind: SUBSYSTEM << 8 | kind, flags: FLAG_REQUEST | flags, body, does });
+        self.messages.push(Message { kind: message_type(SUBSYSTEM, kind), flags: FLAG_REQUEST | flags, body, does });
     }
 
     /// The batch on the wire; message `i` has the sequence number `i + 1`, and the last asks for an answer.
     pub(super) fn encode(&self) -> Vec<u8> {
         const BEGIN: u16 = 0x10;
         const END: u16 = 0x11;
-        let bracket = generic_header(0, SUBSYSTEM);
+        let bracket = generic_header(0, u16::from(SUBSYSTEM));
         let mut wire = Vec::new();
         put(&mut wire, BEGIN, FLAG_REQUEST, 0, &bracket);
         for (i, message) in self.messages.iter().enumerate() {
@@ -324,22 +323,4 @@ impl Batch {
         put(&mut wire, END, FLAG_REQUEST, self.messages.len() as u32 + 1, &bracket);
         wire
     }
-}
-
-/// `nfgenmsg`: family, version 0, resource id in network order.
-pub(super) fn generic_header(family: u8, resource: u16) -> [u8; 4] {
-    let [high, low] = resource.to_be_bytes();
-    [family, 0, high, low]
-}
-
-/// Appends a netlink message.
-pub(super) fn put(wire: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, body: &[u8]) {
-    const HEADER: usize = 16;
-    wire.extend_from_slice(&((HEADER + body.len()) as u32).to_ne_bytes());
-    wire.extend_from_slice(&kind.to_ne_bytes());
-    wire.extend_from_slice(&flags.to_ne_bytes());
-    wire.extend_from_slice(&sequence.to_ne_bytes());
-    wire.extend_from_slice(&0_u32.to_ne_bytes());
-    wire.extend_from_slice(body);
-    wire.resize(wire.len().next_multiple_of(4), 0);
 }

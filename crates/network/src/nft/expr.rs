@@ -2,7 +2,7 @@
 //! so that a concatenation is simply consecutive registers.
 
 use super::Verdict;
-use super::attribute::Attributes;
+use crate::attribute::Attributes;
 
 /// One expression of a rule, encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]

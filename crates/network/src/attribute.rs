@@ -1,6 +1,7 @@
 //! Netlink attributes: length, type, payload, padded to four bytes.
 
-const NESTED: u16 = 1 << 15;
+/// Marks an attribute that holds attributes.
+pub(crate) const NESTED: u16 = 1 << 15;
 const HEADER: usize = 4;
 
 /// Attributes one after another.
