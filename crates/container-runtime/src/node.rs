@@ -191,27 +191,39 @@ impl NodeNetwork {
     }
 }
 
-fn host_ports(pod: &PodNetwork) -> Result<Vec<HostPort>, SeamError> {
+/// The ports of the host that lead to a pod. Those of IPv6 addresses are left out, as by CNI's `portmap` for a pod
+/// without such an address.
+fn host_ports(mappings: &[cri::PortMapping]) -> Result<Vec<HostPort>, SeamError> {
+    let ports = mappings.iter().map(host_port).filter_map(Result::transpose);
+    ports.collect()
+}
+
+fn host_port(mapping: &cri::PortMapping) -> Result<Option<HostPort>, SeamError> {
     let port = |number: i32| {
         u16::try_from(number).map_err(|_| SeamError::Invalid(format!("port {number} is out of range")))
     };
-    let host_port = |mapping: &cri::PortMapping| {
-        let protocol = match mapping.protocol() {
-            cri::Protocol::Tcp => 6,
-            cri::Protocol::Udp => 17,
-            cri::Protocol::Sctp => 132,
-        };
-        let (host_port, container_port) = (port(mapping.host_port)?, port(mapping.container_port)?);
-        Ok(HostPort { protocol, host_port, container_port })
+    let host_ip = match mapping.host_ip.as_str() {
+        "" => None,
+        text => match text.parse() {
+            Ok(IpAddr::V4(address)) => Some(address).filter(|address| !address.is_unspecified()),
+            Ok(IpAddr::V6(_)) => return Ok(None),
+            Err(_) => return Err(SeamError::Invalid(format!("host IP {text:?} is not an IP address"))),
+        },
     };
-    pod.port_mappings.iter().map(host_port).collect()
+    let protocol = match mapping.protocol() {
+        cri::Protocol::Tcp => 6,
+        cri::Protocol::Udp => 17,
+        cri::Protocol::Sctp => 132,
+    };
+    let (host_port, container_port) = (port(mapping.host_port)?, port(mapping.container_port)?);
+    Ok(Some(HostPort { protocol, host_ip, host_port, container_port }))
 }
 
 impl Network for NodeNetwork {
     fn attach(&self, pod: PodNetwork) -> BoxFuture<'_, Result<Vec<IpAddr>, SeamError>> {
         let bridge = self.bridge.clone();
         let work = move || {
-            let address = bridge.add(&pod.sandbox, &pod.network_namespace, &host_ports(&pod)?);
+            let address = bridge.add(&pod.sandbox, &pod.network_namespace, &host_ports(&pod.port_mappings)?);
             address.map(|a| vec![a.into()]).map_err(|e| SeamError::Failed(chain(&e)))
         };
         off_thread(work).boxed()
@@ -219,8 +231,11 @@ impl Network for NodeNetwork {
 
     fn detach(&self, pod: PodNetwork) -> BoxFuture<'_, Result<(), SeamError>> {
         let bridge = self.bridge.clone();
-        let work =
-            move || bridge.remove(&pod.sandbox, &host_ports(&pod)?).map_err(|e| SeamError::Failed(chain(&e)));
+        let work = move || {
+            bridge
+                .remove(&pod.sandbox, &host_ports(&pod.port_mappings)?)
+                .map_err(|e| SeamError::Failed(chain(&e)))
+        };
         off_thread(work).boxed()
     }
 
@@ -238,6 +253,28 @@ impl Network for NodeNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn host_ports_are_of_one_address_or_of_all() {
+        let mapping = |host_ip: &str, protocol: cri::Protocol| cri::PortMapping {
+            host_ip: host_ip.to_owned(),
+            protocol: protocol as i32,
+            host_port: 8080,
+            container_port: 80,
+        };
+        let read = |host_ip, protocol| host_ports(&[mapping(host_ip, protocol)]);
+        let shown = |host_ip, protocol| {
+            let ports = read(host_ip, protocol).expect("valid");
+            ports.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("", cri::Protocol::Tcp), ["0.0.0.0:8080/TCP"]);
+        assert_eq!(shown("0.0.0.0", cri::Protocol::Udp), ["0.0.0.0:8080/UDP"]);
+        assert_eq!(shown("192.0.2.1", cri::Protocol::Sctp), ["192.0.2.1:8080/SCTP"]);
+        assert!(shown("2001:db8::1", cri::Protocol::Tcp).is_empty());
+        assert!(matches!(read("host", cri::Protocol::Tcp), Err(SeamError::Invalid(_))));
+        let beyond = cri::PortMapping { host_port: 70000, ..mapping("", cri::Protocol::Tcp) };
+        assert!(host_ports(&[beyond]).is_err());
+    }
 
     #[test]
     fn credentials_come_in_three_forms() {

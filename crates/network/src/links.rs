@@ -1,13 +1,14 @@
 //! Links, addresses and routes, by netlink. Each call is made on a thread of its own with a socket of its own, so
 //! that it works in whatever namespace the thread is in.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAttribute, RouteScope};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteScope};
 use rtnetlink::{Handle, LinkBridge, LinkBridgePort, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 /// Why the kernel did not do it.
@@ -24,6 +25,9 @@ pub enum LinkError {
     /// No such link.
     #[error("there is no link named {0}")]
     NoLink(String),
+    /// The kernel does not say how large its packets may be.
+    #[error("the link {0} has no MTU")]
+    NoMtu(String),
     /// The socket or its thread failed.
     #[error("could not open a netlink socket")]
     Socket(#[from] std::io::Error),
@@ -75,7 +79,7 @@ async fn must_index(handle: &Handle, name: &str) -> Result<u32, LinkError> {
     index(handle, name).await?.ok_or_else(|| LinkError::NoLink(name.to_owned()))
 }
 
-/// Makes the bridge with its address and brings it up; what is there already stays.
+/// Makes the bridge with its address and brings it up; what is there already stays, but for its largest packet.
 pub async fn ensure_bridge(
     handle: &Handle,
     name: &str,
@@ -90,6 +94,14 @@ pub async fn ensure_bridge(
     let index = must_index(handle, name).await?;
     let add = handle.address().add(index, address.into(), prefix).replace().execute().await;
     add.map_err(refused(format!("give {name} the address {address}/{prefix}")))?;
+    // Set even when it is new: a bridge whose largest packet was never set takes that of its smallest port.
+    let sized = LinkUnspec::new_with_index(index).mtu(mtu).build();
+    handle
+        .link()
+        .change(sized)
+        .execute()
+        .await
+        .map_err(refused(format!("set the MTU of {name} to {mtu}")))?;
     set_up(handle, index, name).await
 }
 
@@ -122,23 +134,75 @@ pub async fn names(handle: &Handle) -> Result<Vec<String>, LinkError> {
     Ok(links.into_iter().filter_map(name).collect())
 }
 
-/// Makes a pair of links: `name` on the bridge here, `peer` in the namespace behind `netns`.
+/// The IPv4 addresses of all links.
+pub async fn addresses(handle: &Handle) -> Result<Vec<Ipv4Addr>, LinkError> {
+    let messages: Vec<AddressMessage> =
+        handle.address().get().execute().try_collect().await.map_err(refused("list addresses"))?;
+    let address = |message: AddressMessage| {
+        message.attributes.into_iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(IpAddr::V4(address)) => Some(address),
+            _ => None,
+        })
+    };
+    Ok(messages.into_iter().filter_map(address).collect())
+}
+
+/// The largest packet, in bytes, of the link that the IPv4 default route leads to; of several the preferred. `None`
+/// without such a route.
+pub async fn default_route_mtu(handle: &Handle) -> Result<Option<u32>, LinkError> {
+    let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let routes: Vec<RouteMessage> =
+        handle.route().get(all).execute().try_collect().await.map_err(refused("list routes"))?;
+    let preferred = routes.iter().filter_map(default_route).min();
+    let Some((_, index)) = preferred else { return Ok(None) };
+    let mut links = handle.link().get().match_index(index).execute();
+    let link = links.try_next().await.map_err(refused(format!("look up link {index}")))?;
+    Ok(link.as_ref().and_then(mtu_of))
+}
+
+fn mtu_of(link: &LinkMessage) -> Option<u32> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Mtu(mtu) => Some(*mtu),
+        _ => None,
+    })
+}
+
+/// The metric and the link of a default route of the main table; a low metric is preferred.
+fn default_route(route: &RouteMessage) -> Option<(u32, u32)> {
+    if route.header.destination_prefix_length != 0 || route.header.table != RouteHeader::RT_TABLE_MAIN {
+        return None;
+    }
+    let (mut metric, mut link) = (0, None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Priority(priority) => metric = *priority,
+            RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::MultiPath(hops) => link = hops.first().map(|hop| hop.interface_index),
+            _ => {}
+        }
+    }
+    Some((metric, link?))
+}
+
+/// Makes a pair of links: `name` on the bridge here, `peer` in the namespace behind `netns`. Their largest packet is the
+/// bridge's.
 pub async fn add_pair(
     handle: &Handle,
     name: &str,
     bridge: &str,
     peer: &str,
     netns: BorrowedFd<'_>,
-    mtu: u32,
 ) -> Result<(), LinkError> {
-    let bridge_index = must_index(handle, bridge).await?;
+    let controller = get(handle, bridge).await?.ok_or_else(|| LinkError::NoLink(bridge.to_owned()))?;
+    let mtu = mtu_of(&controller).ok_or_else(|| LinkError::NoMtu(bridge.to_owned()))?;
     let pair = LinkVeth::new(name, peer).mtu(mtu).build();
     handle.link().add(pair).execute().await.map_err(refused(format!("create link {name}")))?;
     let peer_index = must_index(handle, peer).await?;
-    let moved = LinkUnspec::new_with_index(peer_index).setns_by_fd(netns.as_raw_fd()).build();
+    // The two ends have each their own.
+    let moved = LinkUnspec::new_with_index(peer_index).mtu(mtu).setns_by_fd(netns.as_raw_fd()).build();
     handle.link().change(moved).execute().await.map_err(refused(format!("move {peer} into the pod")))?;
     let index = must_index(handle, name).await?;
-    let host = LinkUnspec::new_with_index(index).controller(bridge_index).up().build();
+    let host = LinkUnspec::new_with_index(index).controller(controller.header.index).up().build();
     handle.link().change(host).execute().await.map_err(refused(format!("attach {name} to {bridge}")))?;
     // Where `br_netfilter` is on, a pod that reaches itself through a service is sent back out of its own port.
     let hairpin = LinkBridgePort::new(index).hairpin(true).build();

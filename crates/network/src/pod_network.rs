@@ -1,14 +1,15 @@
 //! The pods of one node on its bridge.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::links::{self, LinkError};
-use crate::nft::{self, Element, NftError};
-use crate::{AddressError, Ipv4Range, NetnsError, PodAddresses, inside, rules};
+use crate::nft::{self, NftError};
+use crate::{AddressError, ConntrackError, Ipv4Range, NetnsError, PodAddresses, forget_udp, inside, rules};
 
 /// How the network is set up.
 #[derive(Clone, Debug)]
@@ -25,8 +26,8 @@ pub struct PodNetworkConfig {
     pub service_range: Ipv4Range,
     /// Where it is kept which pod has which address.
     pub state_dir: PathBuf,
-    /// Largest packet in bytes.
-    pub mtu: u32,
+    /// Largest packet in bytes; `None` for that of the link of the default route.
+    pub mtu: Option<u32>,
 }
 
 /// A port of the host that leads to a port of a pod.
@@ -34,10 +35,29 @@ pub struct PodNetworkConfig {
 pub struct HostPort {
     /// IP protocol number: 6 TCP, 17 UDP, 132 SCTP.
     pub protocol: u8,
+    /// The one address of the host whose port it is; `None` for all of them.
+    pub host_ip: Option<Ipv4Addr>,
     /// The host's port.
     pub host_port: u16,
     /// The pod's port.
     pub container_port: u16,
+}
+
+impl HostPort {
+    fn is_udp(&self) -> bool {
+        self.protocol == 17
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            6 => "TCP",
+            17 => "UDP",
+            _ => "SCTP",
+        };
+        write!(f, "{}:{}/{protocol}", self.host_ip.unwrap_or(Ipv4Addr::UNSPECIFIED), self.host_port)
+    }
 }
 
 /// Why a pod could not be connected.
@@ -55,6 +75,15 @@ pub enum NetworkError {
     /// The pod's namespace.
     #[error(transparent)]
     Netns(#[from] NetnsError),
+    /// Tracked connections.
+    #[error(transparent)]
+    Conntrack(#[from] ConntrackError),
+    /// A host port leads to another pod.
+    #[error("a host port of {} is taken by another pod", list(.ports))]
+    PortTaken {
+        /// The ports that were wanted.
+        ports: Vec<HostPort>,
+    },
     /// A kernel setting.
     #[error("could not set {path}")]
     Sysctl {
@@ -89,14 +118,19 @@ impl PodNetwork {
         let config = &self.config;
         let (gateway, prefix) = (self.gateway(), config.pod_range.prefix());
         links::with_handle(|handle| async move {
-            links::ensure_bridge(&handle, &config.bridge, gateway, prefix, config.mtu).await?;
+            let mtu = match config.mtu {
+                Some(mtu) => mtu,
+                None => links::default_route_mtu(&handle).await?.unwrap_or(ETHERNET_MTU),
+            };
+            links::ensure_bridge(&handle, &config.bridge, gateway, prefix, mtu).await?;
             let services = (config.service_range.network(), config.service_range.prefix());
             links::ensure_route(&handle, services, &config.bridge, gateway).await
         })?;
         sysctl("net/ipv4/ip_forward", "1")?;
         // Pods talk through the gateway although they share a link: that is meant, no redirects.
         sysctl(&format!("net/ipv4/conf/{}/send_redirects", config.bridge), "0")?;
-        // The host's own connections to services may carry a loopback source until they are translated.
+        // The host reaches host ports at its loopback addresses, and then sends to the pod from there.
+        sysctl(&format!("net/ipv4/conf/{}/route_localnet", config.bridge), "1")?;
         nft::apply(&rules::install(&config.table, &config.bridge, config.pod_range, config.cluster_range))?;
         Ok(())
     }
@@ -104,11 +138,13 @@ impl PodNetwork {
     /// Connects the sandbox `id` in the namespace at `netns`, and gives its address. Calling it again for a sandbox
     /// that is connected gives the same address.
     pub fn add(&self, id: &str, netns: &Path, ports: &[HostPort]) -> Result<Ipv4Addr, NetworkError> {
+        let known = self.addresses.of(id)?;
         let address = self.addresses.allocate(id)?;
         let connected = self.connect(id, netns, address, ports);
-        if connected.is_err() {
-            // The cause is worth more than a failure to clean up after it.
-            if let Err(error) = self.remove(id, ports) {
+        if connected.is_err() && known.is_none() {
+            // Its host ports were not added: they may be another pod's. The cause is worth more than a failure to
+            // clean up after it.
+            if let Err(error) = self.remove(id, &[]) {
                 tracing::warn!(%id, %error, "a pod that could not be connected was not cleaned up");
             }
         }
@@ -120,11 +156,14 @@ impl PodNetwork {
         let link = link_name(id);
         links::with_handle(|handle| async move { links::delete(&handle, &link).await })?;
         if let Some(address) = self.addresses.of(id)? {
-            for batch in rules::delete_pod(&self.config.table, address, &elements(address, ports)) {
+            for batch in rules::delete_pod(&self.config.table, &rules::elements(address, ports)) {
                 match nft::apply(&batch) {
                     Err(NftError::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                     other => other?,
                 }
+            }
+            if ports.iter().any(HostPort::is_udp) {
+                forget_udp(|flow| *flow.responder.ip() == address)?;
             }
         }
         self.addresses.release(id)?;
@@ -166,7 +205,7 @@ impl PodNetwork {
                 if links::index(&handle, &link).await?.is_some() {
                     return Ok(true);
                 }
-                links::add_pair(&handle, &link, &config.bridge, &peer, namespace.as_fd(), config.mtu).await?;
+                links::add_pair(&handle, &link, &config.bridge, &peer, namespace.as_fd()).await?;
                 Ok(false)
             }
         })?;
@@ -177,9 +216,33 @@ impl PodNetwork {
                 })
             })??;
         }
-        nft::apply(&rules::add_pod(&config.table, address, &elements(address, ports)))?;
-        Ok(())
+        match nft::apply(&rules::add_pod(&config.table, &rules::elements(address, ports))) {
+            Err(NftError::Refused { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(NetworkError::PortTaken { ports: ports.to_vec() });
+            }
+            other => other?,
+        }
+        forget_untranslated(address, ports)
     }
+}
+
+/// Clients that sent to UDP host ports before they led to a pod must find it.
+fn forget_untranslated(pod: Ipv4Addr, ports: &[HostPort]) -> Result<(), NetworkError> {
+    let udp: Vec<&HostPort> = ports.iter().filter(|port| port.is_udp()).collect();
+    if udp.is_empty() {
+        return Ok(());
+    }
+    let host = links::with_handle(|handle| async move { links::addresses(&handle).await })?;
+    let leads_here = |port: &&HostPort, to: &SocketAddrV4| {
+        port.host_port == to.port() && port.host_ip.is_none_or(|address| address == *to.ip())
+    };
+    let elsewhere =
+        |port: &&HostPort, from: &SocketAddrV4| *from != SocketAddrV4::new(pod, port.container_port);
+    forget_udp(|flow| {
+        let (to, from) = (&flow.destination, &flow.responder);
+        host.contains(to.ip()) && udp.iter().any(|port| leads_here(port, to) && elsewhere(port, from))
+    })?;
+    Ok(())
 }
 
 /// Removes a table of rules; nothing happens if there is none.
@@ -190,6 +253,8 @@ pub(crate) fn delete_table(table: &str) -> Result<(), NftError> {
     nft::apply(&batch)
 }
 
+/// The largest packet where nothing says otherwise.
+const ETHERNET_MTU: u32 = 1500;
 const LINK_PREFIX: &str = "sm";
 
 /// The host end's name: links have at most 15 characters, and the peer's name is one longer.
@@ -197,8 +262,8 @@ fn link_name(id: &str) -> String {
     format!("{LINK_PREFIX}{}", id.chars().filter(char::is_ascii_alphanumeric).take(12).collect::<String>())
 }
 
-fn elements(address: Ipv4Addr, ports: &[HostPort]) -> Vec<Element> {
-    ports.iter().map(|p| rules::host_port(p.protocol, p.host_port, address, p.container_port)).collect()
+fn list(ports: &[HostPort]) -> String {
+    ports.iter().map(HostPort::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn sysctl(name: &str, value: &str) -> Result<(), NetworkError> {

@@ -3,11 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use steersman_network::{
-    HostPort, PodNetwork, PodNetworkConfig, UdpFlow, create_netns, delete_netns, forget_udp, inside, links, nft,
+    HostPort, PodNetwork, PodNetworkConfig, UdpFlow, create_netns, delete_netns, forget_udp, inside, links,
+    nft,
 };
 
 /// A host of the test's own with `count` pods' namespaces; all gone when it is dropped.
@@ -42,7 +44,7 @@ impl Host {
                 cluster_range: "10.88.0.0/16".parse().expect("a range"),
                 service_range: "10.99.0.0/16".parse().expect("a range"),
                 state_dir,
-                mtu: 1500,
+                mtu: None,
             };
             work(&PodNetwork::open(config).expect("opens"))
         })
@@ -80,7 +82,7 @@ fn ask(address: Ipv4Addr, port: u16) -> String {
 fn pods_reach_each_other_and_the_host_reaches_them() {
     let host = Host::new(2);
     let (first, second) = (host.pod(0), host.pod(1));
-    let ports = [HostPort { protocol: 6, host_port: 8080, container_port: 80 }];
+    let ports = [HostPort { protocol: 6, host_ip: None, host_port: 8080, container_port: 80 }];
     let (a, b, again) = host.run({
         let (first, second) = (first.clone(), second.clone());
         move |network| {
@@ -157,6 +159,108 @@ fn a_refused_batch_says_what_was_refused_and_changes_nothing() {
     });
 }
 
+/// The largest packet of a link of the calling thread's namespace.
+fn mtu(link: &str) -> u32 {
+    // Not of `/sys`, which shows the namespace that it was mounted in.
+    let printed = Command::new("ip").args(["-o", "link", "show", link]).output().expect("iproute2 is there");
+    let line = String::from_utf8(printed.stdout).expect("text");
+    let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "mtu");
+    words.nth(1).expect("an MTU").parse().expect("a number")
+}
+
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("iproute2 is there");
+    assert!(status.success(), "ip {arguments}");
+}
+
+#[test]
+fn links_take_the_packets_that_the_way_out_takes() {
+    let host = Host::new(1);
+    let pod = host.pod(0);
+    let bridge = host.run(|network| {
+        network.set_up().expect("set up");
+        assert_eq!(mtu("br-test"), 1500, "without a default route");
+        ip("link add out0 mtu 1400 up type veth peer name out1 mtu 1400");
+        ip("link add late0 mtu 1300 up type veth peer name late1 mtu 1300");
+        ip("link set out1 up");
+        ip("link set late1 up");
+        ip("route add default dev late0 metric 200");
+        ip("route add default dev out0 metric 100");
+        network.set_up().expect("a second time");
+        mtu("br-test")
+    });
+    assert_eq!(bridge, 1400);
+    let in_pod = pod.clone();
+    host.run(move |network| network.add("sandbox-a", &pod, &[]).expect("connected"));
+    assert_eq!(inside(&in_pod, || mtu("eth0")).expect("runs"), 1400);
+    assert_eq!(host.run(|_| mtu("br-test")), 1400);
+}
+
+#[test]
+fn a_host_port_is_one_of_its_address_only() {
+    let host = Host::new(2);
+    let (first, second) = (host.pod(0), host.pod(1));
+    let gateway = Ipv4Addr::new(10, 88, 1, 1);
+    let port = |host_ip, container_port| HostPort { protocol: 6, host_ip, host_port: 8080, container_port };
+    let (a, b) = host.run({
+        let (first, second) = (first.clone(), second.clone());
+        move |network| {
+            network.set_up().expect("set up");
+            ip("link set lo up");
+            ip("addr add 192.0.2.1/32 dev br-test");
+            let a = network.add("sandbox-a", &first, &[port(Some(gateway), 80)]).expect("connected");
+            let b = [port(Some(Ipv4Addr::LOCALHOST), 81), port(Some(Ipv4Addr::new(192, 0, 2, 1)), 81)];
+            (a, network.add("sandbox-b", &second, &b).expect("connected"))
+        }
+    });
+    let reaches = |address: Ipv4Addr, pod: &Path, port: u16| {
+        let server = serve_once(pod, port);
+        let seen = host.run(move |_| ask(address, 8080));
+        server.join().expect("served");
+        seen
+    };
+    assert_eq!(reaches(gateway, &first, 80), gateway.to_string());
+    reaches(Ipv4Addr::new(192, 0, 2, 1), &second, 81);
+    assert_eq!(
+        reaches(Ipv4Addr::LOCALHOST, &second, 81),
+        gateway.to_string(),
+        "a sender that can be answered"
+    );
+    let (taken, second_path) = (port(Some(gateway), 81), second.clone());
+    host.run(move |network| {
+        network.remove("sandbox-b", &[port(Some(Ipv4Addr::LOCALHOST), 81)]).expect("disconnected");
+        let error = network.add("sandbox-b", &second_path, &[taken]).expect_err("it is the other pod's");
+        assert_eq!(error.to_string(), "a host port of 10.88.1.1:8080/TCP is taken by another pod");
+        network.remove("sandbox-b", &[taken]).expect("nothing to do");
+    });
+    assert_eq!(reaches(gateway, &first, 80), gateway.to_string(), "the first pod still has it");
+    assert_ne!(a, b);
+}
+
+#[test]
+fn pods_do_not_reach_the_hosts_loopback() {
+    let host = Host::new(1);
+    let pod = host.pod(0);
+    let in_pod = pod.clone();
+    let listener = host.run(move |network| {
+        network.set_up().expect("set up");
+        ip("link set lo up");
+        network.add("sandbox-a", &pod, &[]).expect("connected");
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 9000)).expect("the port is free")
+    });
+    let outcome = inside(&in_pod, || {
+        // A pod may do so with the capability to set up its network.
+        ip("route del local 127.0.0.0/8 dev lo table local");
+        ip("route del local 127.0.0.1 dev lo table local");
+        ip("route add 127.0.0.0/8 via 10.88.1.1 src 10.88.1.2");
+        std::fs::write("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1").expect("set");
+        TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, 9000).into(), Duration::from_millis(300))
+    });
+    let error = outcome.expect("runs").expect_err("nobody answers");
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    drop(listener);
+}
+
 /// Sends `text` from `client` and gives what comes back.
 fn exchange(client: &UdpSocket, to: SocketAddr, text: &str) -> std::io::Result<String> {
     client.send_to(text.as_bytes(), to)?;
@@ -229,4 +333,36 @@ fn forgotten_flows_are_those_that_were_named() {
     assert_ne!(a, b);
     client.send_to(b"stop", at(5300)).expect("sent");
     echoing.join().expect("ends");
+}
+
+#[test]
+fn udp_clients_of_a_host_port_follow_its_pods() {
+    let host = Host::new(2);
+    let pods = [host.pod(0), host.pod(1)];
+    let port = [HostPort { protocol: 17, host_ip: None, host_port: 5353, container_port: 5300 }];
+    let servers = [echo(&pods[0], 5300, "first"), echo(&pods[1], 5300, "second")];
+    host.run(|network| network.set_up().expect("set up"));
+    let client = udp_socket(&host.netns(), 4000);
+    let gateway = SocketAddr::from((Ipv4Addr::new(10, 88, 1, 1), 5353));
+    // Nobody is there yet: the kernel notes where this leads nevertheless.
+    client.send_to(b"x", gateway).expect("sent");
+    for (i, name) in ["first", "second"].into_iter().enumerate() {
+        let (id, path) = (format!("sandbox-{i}"), pods[i].clone());
+        host.run(move |network| {
+            if i > 0 {
+                network.remove("sandbox-0", &port).expect("disconnected");
+            }
+            network.add(&id, &path, &port).expect("connected");
+        });
+        let answer = (0..3).find_map(|_| exchange(&client, gateway, "x").ok());
+        assert_eq!(answer.as_deref(), Some(name));
+    }
+    for (server, path) in servers.into_iter().zip(pods) {
+        let stop = udp_socket(&path, 0);
+        inside(&path, || links::with_handle(|handle| async move { links::bring_up(&handle, "lo").await }))
+            .expect("runs")
+            .expect("up");
+        stop.send_to(b"stop", (Ipv4Addr::LOCALHOST, 5300)).expect("sent");
+        server.join().expect("ends");
+    }
 }

@@ -43,7 +43,7 @@ impl Host {
                 cluster_range: "10.89.0.0/16".parse().expect("a range"),
                 service_range: "10.97.0.0/16".parse().expect("a range"),
                 state_dir,
-                mtu: 1500,
+                mtu: None,
             };
             let network = PodNetwork::open(config).expect("opens");
             network.set_up().expect("set up");

@@ -26,7 +26,6 @@ use crate::settings::{CLUSTER_DOMAIN, Settings};
 const BRIDGE: &str = "steersman0";
 const NETWORK_TABLE: &str = "steersman-pods";
 const PROXY_TABLE: &str = "steersman-services";
-const MTU: u32 = 1500;
 /// How long the node may take to become ready.
 const NODE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long DNS may take to answer.
@@ -43,7 +42,7 @@ pub fn pod_network(settings: &Settings, data_dir: &DataDir) -> Result<PodNetwork
         cluster_range: settings.cluster_cidr,
         service_range: settings.service_cidr,
         state_dir: data_dir.addresses(),
-        mtu: MTU,
+        mtu: None,
     };
     PodNetwork::open(config).context("could not open the pod network")
 }

@@ -305,7 +305,12 @@ impl Batch {
     fn push(&mut self, kind: u8, flags: u16, attributes: &Attributes, does: String) {
         let mut body = generic_header(FAMILY_IPV4, 0).to_vec();
         body.extend_from_slice(&attributes.0);
-        self.messages.push(Message { kind: message_type(SUBSYSTEM, kind), flags: FLAG_REQUEST | flags, body, does });
+        self.messages.push(Message {
+            kind: message_type(SUBSYSTEM, kind),
+            flags: FLAG_REQUEST | flags,
+            body,
+            does,
+        });
     }
 
     /// The batch on the wire; message `i` has the sequence number `i + 1`, and the last asks for an answer.
