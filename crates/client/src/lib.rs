@@ -1,13 +1,18 @@
 //! Makes a [`kube::Client`]: over HTTPS from a kubeconfig, or over an in-process handler, so that a component cannot
 //! tell whether the API server is in its own process.
 
+mod connection;
+mod service_account;
+
 use std::path::{Path, PathBuf};
 
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tower::{Service, ServiceExt};
+
+pub use connection::{Connection, ServiceAccounts};
+pub use service_account::TokenError;
 
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +25,9 @@ pub enum ClientError {
         /// What is wrong with it.
         source: Box<kube::config::KubeconfigError>,
     },
+    /// The process does not run in a pod, or the pod has no service account's token.
+    #[error("could not use the service account of a pod")]
+    InCluster(#[source] Box<kube::config::InClusterError>),
     /// The connection cannot be set up (bad certificate or key).
     #[error("could not set up the connection that {path} describes")]
     Connection {
@@ -50,12 +58,5 @@ where
 
 /// A client for the cluster and user of the kubeconfig's current context.
 pub async fn from_kubeconfig(path: &Path) -> Result<kube::Client, ClientError> {
-    let kubeconfig_error =
-        |source| ClientError::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(kubeconfig_error)?;
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .map_err(kubeconfig_error)?;
-    kube::Client::try_from(config)
-        .map_err(|source| ClientError::Connection { path: path.to_owned(), source: Box::new(source) })
+    Connection::from_kubeconfig(path).await?.client()
 }

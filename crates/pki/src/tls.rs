@@ -19,6 +19,8 @@ use crate::{PkiError, RotatingIdentity};
 /// How a server treats client certificates. All are optional: a client may come with a token, or with nothing.
 #[derive(Clone, Debug)]
 pub enum ClientAuth {
+    /// No certificate is asked for.
+    None,
     /// A certificate that the authority has not signed, or that has expired, ends the handshake.
     Verified(Arc<ClientVerifier>),
     /// The client proves that it holds the certificate's key, but who signed it is not looked at: the server must
@@ -65,6 +67,7 @@ pub fn server_config(
     client_auth: &ClientAuth,
 ) -> Result<ServerConfig, PkiError> {
     let verifier: Arc<dyn ClientCertVerifier> = match client_auth {
+        ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
         ClientAuth::Verified(verifier) => verifier.0.clone(),
         ClientAuth::Deferred(verifier) => Arc::new(Deferred(verifier.0.clone())),
     };

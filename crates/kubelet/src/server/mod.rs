@@ -3,21 +3,15 @@
 //! A caller shows who it is by a client certificate or a token, and the API says what it may do ([`auth`]). Streams
 //! are not understood here: the upgraded connection is handed through to the runtime's own streaming server.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use steersman_secure_serving::delegation::User;
+use steersman_secure_serving::server::{Body, Certificates, serve, text, typed};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,12 +26,8 @@ use crate::shared::Shared;
 use auth::{Auth, Decision};
 use route::Route;
 
-/// Time for a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long connections may go on after the server is told to stop.
+/// How long streams may go on after the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
-
-type Body = BoxBody<Bytes, std::io::Error>;
 
 /// TLS of the server: its certificate, and the authority of client certificates, which are asked for but not
 /// required (a token will do).
@@ -59,7 +49,7 @@ pub struct ServerError {
 /// The server, listening.
 pub struct Server {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: ServerTls,
     handler: Arc<Handler>,
 }
 
@@ -80,7 +70,7 @@ impl Server {
         let auth = Auth::new(shared.client.clone(), &shared.config.node_name);
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let handler = Arc::new(Handler { shared, pods, auth, tasks, closing });
-        Ok(Self { listener, acceptor: TlsAcceptor::from(tls.config), handler })
+        Ok(Self { listener, tls, handler })
     }
 
     /// Where it listens.
@@ -88,66 +78,32 @@ impl Server {
         self.listener.local_addr().ok()
     }
 
-    /// Serves until `stop`; connections then have a short while to end.
+    /// Serves until `stop`; connections and streams then have a short while to end.
     pub async fn run(self, stop: CancellationToken) {
-        let tasks = self.handler.tasks.clone();
-        loop {
-            let stream = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(%error, "connection not accepted");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                },
-            };
-            let (acceptor, handler, stop) = (self.acceptor.clone(), self.handler.clone(), stop.clone());
-            tasks.spawn(async move { serve(stream, acceptor, handler, stop).await });
-        }
-        self.handler.closing.cancel();
-        tasks.close();
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-            tracing::info!("connections to the kubelet are cut off");
-        }
+        let Self { listener, tls, handler } = self;
+        let (tasks, closing) = (handler.tasks.clone(), handler.closing.clone());
+        let ending = async {
+            stop.cancelled().await;
+            closing.cancel();
+            tasks.close();
+            if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+                tracing::info!("connections to the kubelet are cut off");
+            }
+        };
+        tokio::join!(serve(listener, tls.config, handler, stop.clone()), ending);
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, handler: Arc<Handler>, stop: CancellationToken) {
-    let tls = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "TLS handshake failed");
-            return;
-        }
-        Err(_) => return,
-    };
-    let caller = tls.get_ref().1.peer_certificates().and_then(|chain| auth::user_of(chain.first()?));
-    let answer = service_fn(move |request| {
-        let (handler, caller) = (handler.clone(), caller.clone());
-        async move { Ok::<_, Infallible>(handler.handle(request, caller).await) }
-    });
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), answer);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(DRAIN, connection.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_) => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection to the kubelet ended");
+impl steersman_secure_serving::server::Handler for Handler {
+    async fn handle(&self, request: Request<Incoming>, certificates: Certificates) -> Response<Body> {
+        // The handshake has verified what was shown.
+        let caller = certificates.first().and_then(User::of_certificate);
+        self.answer(request, caller).await
     }
 }
 
 impl Handler {
-    async fn handle(&self, request: Request<Incoming>, caller: Option<auth::User>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, caller: Option<User>) -> Response<Body> {
         match self.auth.decide(&request, caller).await {
             Decision::Allowed => {}
             Decision::Unknown => return text(StatusCode::UNAUTHORIZED, "Unauthorized"),
@@ -182,18 +138,6 @@ impl Handler {
     }
 }
 
-fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
-    let body = Full::new(Bytes::from(text.into())).map_err(|never| match never {}).boxed();
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let plain = http::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
-    response
-}
-
 fn json(value: &serde_json::Value) -> Response<Body> {
-    let mut response = text(StatusCode::OK, value.to_string());
-    let kind = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-    response
+    typed(StatusCode::OK, http::HeaderValue::from_static("application/json"), value.to_string())
 }
