@@ -126,32 +126,51 @@ pub struct Error {
     pub value: Value,
     /// What is wrong with it; may be empty.
     pub detail: String,
+    /// Whether the message shows the value at all.
+    pub shown: bool,
 }
 
 impl Error {
     /// A value that must be given was not.
     pub fn required(path: Path, detail: impl Into<String>) -> Self {
-        Self { kind: ErrorType::Required, path, value: Value::String(String::new()), detail: detail.into() }
+        Self {
+            kind: ErrorType::Required,
+            path,
+            value: Value::String(String::new()),
+            detail: detail.into(),
+            shown: true,
+        }
     }
 
     /// A value of the wrong form.
     pub fn invalid(path: Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        Self { kind: ErrorType::Invalid, path, value: value.into(), detail: detail.into() }
+        Self { kind: ErrorType::Invalid, path, value: value.into(), detail: detail.into(), shown: true }
+    }
+
+    /// A value of the wrong form that is too long or too secret to be shown.
+    pub fn invalid_unshown(path: Path, detail: impl Into<String>) -> Self {
+        Self { shown: false, ..Self::invalid(path, Value::Null, detail) }
     }
 
     /// A value that may not be given here.
     pub fn forbidden(path: Path, detail: impl Into<String>) -> Self {
-        Self { kind: ErrorType::Forbidden, path, value: Value::String(String::new()), detail: detail.into() }
+        Self {
+            kind: ErrorType::Forbidden,
+            path,
+            value: Value::String(String::new()),
+            detail: detail.into(),
+            shown: true,
+        }
     }
 
     /// A value that occurs again.
     pub fn duplicate(path: Path, value: impl Into<Value>) -> Self {
-        Self { kind: ErrorType::Duplicate, path, value: value.into(), detail: String::new() }
+        Self { kind: ErrorType::Duplicate, path, value: value.into(), detail: String::new(), shown: true }
     }
 
     /// A reference to something that does not exist.
     pub fn not_found(path: Path, value: impl Into<Value>) -> Self {
-        Self { kind: ErrorType::NotFound, path, value: value.into(), detail: String::new() }
+        Self { kind: ErrorType::NotFound, path, value: value.into(), detail: String::new(), shown: true }
     }
 
     /// A value outside `supported`; the detail lists them sorted, as upstream does for its sets.
@@ -165,47 +184,47 @@ impl Error {
     pub fn not_supported_in_order(path: Path, value: impl Into<Value>, supported: &[&str]) -> Self {
         let quoted: Vec<String> = supported.iter().map(|s| quote(s)).collect();
         let detail = format!("supported values: {}", quoted.join(", "));
-        Self { kind: ErrorType::NotSupported, path, value: value.into(), detail }
+        Self { kind: ErrorType::NotSupported, path, value: value.into(), detail, shown: true }
     }
 
     /// A string longer than `max` bytes.
     pub fn too_long(path: Path, max: usize) -> Self {
         let detail = format!("may not be more than {max} byte{}", plural(max));
-        Self { kind: ErrorType::TooLong, path, value: Value::Null, detail }
+        Self { kind: ErrorType::TooLong, path, value: Value::Null, detail, shown: true }
     }
 
     /// A string longer than `max` characters.
     pub fn too_long_characters(path: Path, max: usize) -> Self {
         let detail = format!("may not be more than {max} character{}", plural(max));
-        Self { kind: ErrorType::TooLong, path, value: Value::Null, detail }
+        Self { kind: ErrorType::TooLong, path, value: Value::Null, detail, shown: true }
     }
 
     /// A string shorter than `min` characters.
     pub fn too_short(path: Path, min: usize) -> Self {
         let detail = format!("must be at least {min} character{}", plural(min));
-        Self { kind: ErrorType::TooShort, path, value: Value::Null, detail }
+        Self { kind: ErrorType::TooShort, path, value: Value::Null, detail, shown: true }
     }
 
     /// A list of `actual` items where `min` are needed.
     pub fn too_few(path: Path, actual: usize, min: usize) -> Self {
         let detail = format!("must have at least {min} item{}", plural(min));
-        Self { kind: ErrorType::TooFew, path, value: actual.into(), detail }
+        Self { kind: ErrorType::TooFew, path, value: actual.into(), detail, shown: true }
     }
 
     /// A value of the wrong JSON type.
     pub fn type_invalid(path: Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        Self { kind: ErrorType::TypeInvalid, path, value: value.into(), detail: detail.into() }
+        Self { kind: ErrorType::TypeInvalid, path, value: value.into(), detail: detail.into(), shown: true }
     }
 
     /// A fault of the server.
     pub fn internal(path: Path, detail: impl Into<String>) -> Self {
-        Self { kind: ErrorType::Internal, path, value: Value::Null, detail: detail.into() }
+        Self { kind: ErrorType::Internal, path, value: Value::Null, detail: detail.into(), shown: true }
     }
 
     /// A list of `actual` items where `max` are allowed.
     pub fn too_many(path: Path, actual: usize, max: usize) -> Self {
         let detail = format!("must have at most {max} item{}", plural(max));
-        Self { kind: ErrorType::TooMany, path, value: actual.into(), detail }
+        Self { kind: ErrorType::TooMany, path, value: actual.into(), detail, shown: true }
     }
 
     /// The message without the path: a `Status` cause's `message`.
@@ -220,6 +239,7 @@ impl Error {
                 | ErrorType::Internal,
                 _,
             ) => words.to_owned(),
+            _ if !self.shown => words.to_owned(),
             (_, Value::String(s)) => format!("{words}: {}", quote(s)),
             (_, value) => format!("{words}: {}", json(value)),
         };
@@ -276,6 +296,7 @@ mod tests {
                 ),
                 "spec.containers[0].imagePullPolicy: Unsupported value: \"Maybe\": supported values: \"Always\", \"Never\"",
             ),
+            (Error::invalid_unshown(spec.clone(), "bad"), "spec: Invalid value: bad"),
             (Error::forbidden(Path::new("data").key("a"), "no"), "data[a]: Forbidden: no"),
             (Error::too_long(spec.clone(), 1), "spec: Too long: may not be more than 1 byte"),
             (Error::too_short(spec.clone(), 2), "spec: Too short: must be at least 2 characters"),

@@ -7,6 +7,7 @@ mod strategy;
 mod table;
 
 mod apps;
+mod certificates;
 mod coordination;
 mod core;
 mod discovery;
@@ -16,6 +17,7 @@ mod review;
 
 mod addresses;
 mod checks;
+mod conditions;
 mod print;
 mod rules;
 mod tree;

@@ -1,7 +1,7 @@
 //! The table of all built-in resources, in the order of discovery.
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
-use crate::{Strategy, apps, coordination, core, discovery, networking, print, rbac, review};
+use crate::{Strategy, apps, certificates, coordination, core, discovery, networking, print, rbac, review};
 
 static RESOURCES: &[Resource] = &[
     core::binding::RESOURCE,
@@ -22,6 +22,9 @@ static RESOURCES: &[Resource] = &[
     review::SELF_SUBJECT_ACCESS_REVIEW,
     review::SELF_SUBJECT_RULES_REVIEW,
     review::SUBJECT_ACCESS_REVIEW,
+    certificates::certificatesigningrequest::RESOURCE,
+    certificates::clustertrustbundle::RESOURCE,
+    certificates::podcertificaterequest::RESOURCE,
     coordination::lease::RESOURCE,
     discovery::endpointslice::RESOURCE,
     core::event::NEW_RESOURCE,

@@ -1,5 +1,6 @@
 //! One object of each kind that uses as many of its fields as it can.
 
+mod certificates;
 mod networking;
 
 use serde_json::{Value, json};
@@ -49,6 +50,7 @@ pub fn of(kind: &str, group: &str) -> Value {
             "subjects": [{"kind": "User", "name": "jane"}, {"kind": "Group", "name": "ops"},
                 {"kind": "ServiceAccount", "name": "builder", "namespace": "default"}],
         }),
+        (_, "certificates.k8s.io") => certificates::of(kind),
         (_, "networking.k8s.io") => networking::of(kind),
         ("Binding", _) => json!({"target": {"kind": "Node", "name": "n1"}}),
         _ => json!({}),
