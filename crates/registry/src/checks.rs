@@ -117,6 +117,36 @@ pub(crate) fn count_or_percent(found: &mut ErrorList, path: &Path, value: &Tree)
     }
 }
 
+/// A number or a percentage; nothing at all is zero. What is neither counts as zero too.
+pub(crate) fn number_or_percent(value: &Tree) -> i64 {
+    match (percent(value), value.as_str()) {
+        (Some(percent), _) => percent,
+        (None, Some(text)) => text.parse().unwrap_or(0),
+        (None, None) => value.as_i64().unwrap_or(0),
+    }
+}
+
+/// A percentage of at most 100.
+pub(crate) fn at_most_all(found: &mut ErrorList, path: &Path, value: &Tree) {
+    if percent(value).is_some_and(|percent| percent > 100) {
+        found.push(Error::invalid(path.clone(), value.clone(), "must not be greater than 100%"));
+    }
+}
+
+/// The number before the `%`; a number too large for any use reads as 0, as it does upstream.
+fn percent(value: &Tree) -> Option<i64> {
+    let text = value.as_str().filter(|text| percent_problems(text).is_empty())?;
+    Some(text.trim_end_matches('%').parse().unwrap_or(0))
+}
+
+/// A counter that never goes back (`collisionCount`): dropping it counts as that too.
+pub(crate) fn not_decremented(found: &mut ErrorList, new: &Tree, old: &Tree, path: &Path, field: &str) {
+    let (now, before) = (new.int(field), old.int(field));
+    if before.is_some_and(|before| now.is_none_or(|now| now < before)) {
+        found.push(Error::invalid(path.child(field), now.unwrap_or(0), "cannot be decremented"));
+    }
+}
+
 /// An IP address of either family; gives it if it is one.
 pub(crate) fn ip(found: &mut ErrorList, path: &Path, text: &str) -> Option<IpAddr> {
     addresses::legacy_ip(found, path, text)
@@ -171,6 +201,23 @@ pub(crate) fn as_go(object: &Tree, fields: &[(&str, &str)]) -> Tree {
         ((*name).to_owned(), if value.is_null() { zero } else { value.clone() })
     };
     Tree::Object(fields.iter().map(shown).collect())
+}
+
+/// A part of an object with its fields named as Go names them, which is how upstream shows a whole struct in a message.
+pub(crate) fn capitalized(part: &Tree) -> Tree {
+    let name = |field: &str| field[..1].to_uppercase() + &field[1..];
+    match part {
+        Tree::Object(fields) => {
+            let named =
+                |(field, value): (&String, &Tree)| match field.is_char_boundary(1) && !field.is_empty() {
+                    true => (name(field), capitalized(value)),
+                    false => (field.clone(), value.clone()),
+                };
+            Tree::Object(fields.iter().map(named).collect())
+        }
+        Tree::Array(items) => items.iter().map(capitalized).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Finds repetitions.

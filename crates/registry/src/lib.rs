@@ -12,6 +12,7 @@ mod coordination;
 mod core;
 mod discovery;
 mod networking;
+mod policy;
 mod rbac;
 mod review;
 
@@ -26,5 +27,5 @@ pub use core::pod::binding::assign_pod;
 pub use print::human_duration;
 pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, SelectableField, Subresource, Verb};
 pub use scale::{scale_of, set_scale, validate_scale};
-pub use strategy::{Context, Strategy};
+pub use strategy::{Context, Dependents, Strategy};
 pub use table::resources;

@@ -149,20 +149,25 @@ pub(crate) fn integer_of(object: &Tree, path: &str) -> Value {
     object.int(path).unwrap_or(0).into()
 }
 
-/// The names of a pod template's containers, with commas.
+/// The names of the containers of `spec.template`, with commas.
 pub(crate) fn container_names(object: &Tree, _: Timestamp) -> Value {
-    container_cells(object, "name")
+    containers_of(object, "spec.template", "name")
 }
 
-/// The images of a pod template's containers, with commas.
+/// The images of the containers of `spec.template`, with commas.
 pub(crate) fn container_images(object: &Tree, _: Timestamp) -> Value {
-    container_cells(object, "image")
+    containers_of(object, "spec.template", "image")
 }
 
-fn container_cells(object: &Tree, field: &str) -> Value {
-    let cells: Vec<&str> =
-        object.items("spec.template.spec.containers").iter().map(|c| c.text(field)).collect();
-    cells.join(",").into()
+/// A field of the containers of the pod template at `path`, with commas.
+pub(crate) fn containers_of(object: &Tree, path: &str, field: &str) -> Value {
+    let containers = object.at(path).items("spec.containers");
+    containers.iter().map(|container| container.text(field)).collect::<Vec<_>>().join(",").into()
+}
+
+/// The selector at `path`; `<none>` if there is none or it selects everything.
+pub(crate) fn selector_cell(object: &Tree, path: &str) -> Value {
+    or(&selector(object.at(path)), "<none>").into()
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ pub enum ColumnKind {
     Name,
     String,
     Integer,
+    Boolean,
     Date,
 }
 

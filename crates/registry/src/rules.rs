@@ -2,6 +2,7 @@
 
 use steersman_apimachinery::Tree;
 
+use crate::Context;
 use crate::tree::{Read, Write, same};
 
 /// Writes `metadata.generation`.
@@ -28,6 +29,17 @@ pub(crate) fn count_generation(new: &mut Tree, old: &Tree, changed: bool) {
 pub(crate) fn keep_spec(new: &mut Tree, old: &Tree) {
     new.copy(old, "spec");
     count_generation(new, old, false);
+}
+
+/// What most kinds do on an update: a write of `status` changes nothing but it, any other write all but it, and the
+/// generation counts changes of `spec`.
+pub(crate) fn keep_parts_apart(new: &mut Tree, old: &Tree, context: &Context) {
+    if context.subresource == Some("status") {
+        return keep_spec(new, old);
+    }
+    new.copy(old, "status");
+    let changed = differs(new, old, "spec");
+    count_generation(new, old, changed);
 }
 
 /// Makes a field of `metadata` what it was.

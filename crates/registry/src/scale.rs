@@ -23,12 +23,22 @@ pub fn scale_of(object: &Tree) -> Tree {
         Some(replicas) => spec.set("replicas", replicas),
     }
     let mut status = json!({"replicas": object.int("status.replicas").unwrap_or(0)});
-    if let Ok(selector) = Selector::from_label_selector(object.at("spec").get("selector")) {
+    if let Some(selector) = selector_of(object.at("spec.selector")) {
         status.set("selector", selector.to_string());
     }
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status,
     })
+}
+
+/// A selector in either form: most workloads have a `LabelSelector`, the oldest a plain map of labels.
+fn selector_of(selector: &Tree) -> Option<Selector> {
+    let plain = selector.as_object().is_some_and(|map| map.values().all(Tree::is_string));
+    if plain {
+        Some(Selector::from_map(Some(selector)))
+    } else {
+        Selector::from_label_selector(Some(selector)).ok()
+    }
 }
 
 /// Gives a workload the number of replicas of a `Scale`, and its `resourceVersion` for the check of conflicts.
@@ -67,6 +77,8 @@ mod tests {
             "spec": {"replicas": 3}, "status": {"replicas": 2, "selector": "app=d"},
         });
         assert_eq!(scale, want);
+        object["spec"]["selector"] = json!({"b": "1", "a": "2"});
+        assert_eq!(scale_of(&object)["status"]["selector"], "a=2,b=1");
         scale["spec"]["replicas"] = json!(5);
         scale["metadata"]["resourceVersion"] = json!("2");
         set_scale(&mut object, &scale);

@@ -25,6 +25,17 @@ pub struct Context {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+/// What a delete does with the objects that an object owns, if the request does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependents {
+    /// They go too, after it.
+    Delete,
+    /// They stay, without their owner.
+    Orphan,
+    /// It can own nothing: even what the request says is not written down.
+    None,
+}
+
 /// The rules of one resource. Pure: no store, no HTTP, no clock.
 ///
 /// The server calls, on create: `apply_defaults`, `prepare_for_create`, admission, `validate`; on update:
@@ -67,6 +78,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// `asked` is the request's `gracePeriodSeconds`.
     fn grace_period_seconds(&self, _object: &Tree, _asked: Option<i64>) -> Option<i64> {
         None
+    }
+
+    /// What a delete does with what the object owns, if neither the request nor a finalizer says.
+    fn default_dependents(&self) -> Dependents {
+        Dependents::Delete
     }
 
     /// Marks an object whose `deletionTimestamp` has just been set: a kind that counts generations counts this as a

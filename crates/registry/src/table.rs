@@ -1,7 +1,9 @@
 //! The table of all built-in resources, in the order of discovery.
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
-use crate::{Strategy, apps, certificates, coordination, core, discovery, networking, print, rbac, review};
+use crate::{
+    Strategy, apps, certificates, coordination, core, discovery, networking, policy, print, rbac, review,
+};
 
 static RESOURCES: &[Resource] = &[
     core::binding::RESOURCE,
@@ -11,11 +13,16 @@ static RESOURCES: &[Resource] = &[
     core::namespace::RESOURCE,
     core::node::RESOURCE,
     core::pod::RESOURCE,
+    core::podtemplate::RESOURCE,
+    core::replicationcontroller::RESOURCE,
     core::secret::RESOURCE,
     core::serviceaccount::RESOURCE,
     core::service::RESOURCE,
+    apps::controllerrevision::RESOURCE,
+    apps::daemonset::RESOURCE,
     apps::deployment::RESOURCE,
     apps::replicaset::RESOURCE,
+    apps::statefulset::RESOURCE,
     review::SELF_SUBJECT_REVIEW,
     review::TOKEN_REVIEW,
     review::LOCAL_SUBJECT_ACCESS_REVIEW,
@@ -33,6 +40,7 @@ static RESOURCES: &[Resource] = &[
     networking::ipaddress::RESOURCE,
     networking::networkpolicy::RESOURCE,
     networking::servicecidr::RESOURCE,
+    policy::poddisruptionbudget::RESOURCE,
     rbac::CLUSTER_ROLE_BINDINGS,
     rbac::CLUSTER_ROLES,
     rbac::ROLE_BINDINGS,

@@ -63,18 +63,19 @@ async fn finish(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Resu
     call.admit(Operation::Create, &name, Some(&mut tree), None, options.dry_run).await?;
     strategy.apply_defaults(&mut tree);
     meta::fill_for_create(&mut tree, &uuid::Uuid::new_v4().to_string(), call.now);
-    strategy.prepare_for_create(&mut tree, &call.context());
 
     let prefix = tree.generate_name().to_owned();
     let generated = tree.name().is_empty() && !prefix.is_empty();
     for attempt in 1.. {
+        let mut named = if generated { tree.clone() } else { std::mem::take(&mut tree) };
         if generated {
-            tree.set("metadata.name", generated_name(&prefix));
-            strategy.prepare_for_create(&mut tree, &call.context());
+            named.set("metadata.name", generated_name(&prefix));
         }
-        match try_create(call, &mut tree, options).await {
+        // What a kind makes of a new object may follow its name, so that it is made anew for each.
+        strategy.prepare_for_create(&mut named, &call.context());
+        match try_create(call, &mut named, options).await {
             Err(Refusal::Exists(_)) if generated && attempt < NAME_TRIES => {}
-            Err(Refusal::Exists(existing)) => return Err(exists(call, tree.name(), &existing, generated)),
+            Err(Refusal::Exists(existing)) => return Err(exists(call, named.name(), &existing, generated)),
             Err(Refusal::Failed(error)) => return Err(error),
             Ok(shown) => return Ok(shown),
         }

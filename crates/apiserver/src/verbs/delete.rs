@@ -10,6 +10,7 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_apimachinery::status::ApiError;
 use steersman_apimachinery::time;
+use steersman_registry::Dependents;
 use steersman_store::Expect;
 
 use super::options::{DeleteOptions, Propagation};
@@ -149,7 +150,7 @@ fn plan(call: &Call<'_>, old: &Tree, options: &DeleteOptions) -> Step {
             return Step::Leave;
         }
     }
-    let finalizers = finalizers_after(old, options.propagation);
+    let finalizers = finalizers_after(old, options.propagation, strategy.default_dependents());
     set_finalizers(&mut new, &finalizers);
     let must_wait = !finalizers.is_empty() || strategy.holds_deletion(old);
     if !was_deleting {
@@ -185,12 +186,20 @@ fn shorten_grace(tree: &mut Tree, grace: i64, asked: bool) -> bool {
     true
 }
 
-/// The finalizers that remain after the request's wish for dependents is written down as one.
-fn finalizers_after(old: &Tree, propagation: Option<Propagation>) -> Vec<String> {
+/// The finalizers that remain after the wish for dependents is written down as one. The request's wish goes before an
+/// earlier one, and that before what the kind does by default.
+fn finalizers_after(old: &Tree, asked: Option<Propagation>, default: Dependents) -> Vec<String> {
     let mut kept: Vec<String> = old.finalizers().map(str::to_owned).collect();
-    let Some(propagation) = propagation else { return kept };
+    let settled = old.finalizers().any(|finalizer| finalizer == ORPHAN || finalizer == FOREGROUND);
+    let wish = match (default, asked) {
+        (Dependents::None, _) => Some(Propagation::Background),
+        (_, Some(asked)) => Some(asked),
+        (Dependents::Orphan, None) if !settled => Some(Propagation::Orphan),
+        (Dependents::Orphan | Dependents::Delete, None) => None,
+    };
+    let Some(wish) = wish else { return kept };
     kept.retain(|finalizer| finalizer != ORPHAN && finalizer != FOREGROUND);
-    match propagation {
+    match wish {
         Propagation::Orphan => kept.push(ORPHAN.to_owned()),
         Propagation::Foreground => kept.push(FOREGROUND.to_owned()),
         Propagation::Background => {}
@@ -226,9 +235,19 @@ mod tests {
     #[test]
     fn the_wish_for_dependents_becomes_a_finalizer() {
         let tree = json!({"metadata": {"finalizers": ["foregroundDeletion", "example.com/keep"]}});
-        let after = |wish| finalizers_after(&tree, wish);
+        let after = |wish| finalizers_after(&tree, wish, Dependents::Delete);
         assert_eq!(after(None), ["foregroundDeletion", "example.com/keep"]);
         assert_eq!(after(Some(Propagation::Orphan)), ["example.com/keep", "orphan"]);
         assert_eq!(after(Some(Propagation::Background)), ["example.com/keep"]);
+    }
+
+    #[test]
+    fn the_kind_decides_where_nobody_wishes() {
+        let (fresh, settled) = (json!({}), json!({"metadata": {"finalizers": ["foregroundDeletion"]}}));
+        let none: [&str; 0] = [];
+        assert_eq!(finalizers_after(&fresh, None, Dependents::Orphan), ["orphan"]);
+        assert_eq!(finalizers_after(&settled, None, Dependents::Orphan), ["foregroundDeletion"]);
+        assert_eq!(finalizers_after(&fresh, Some(Propagation::Background), Dependents::Orphan), none);
+        assert_eq!(finalizers_after(&fresh, Some(Propagation::Foreground), Dependents::None), none);
     }
 }

@@ -62,6 +62,7 @@ fn definition(column: &Column) -> Value {
         ColumnKind::Name => ("string", "name"),
         ColumnKind::String => ("string", ""),
         ColumnKind::Integer => ("integer", ""),
+        ColumnKind::Boolean => ("boolean", ""),
         ColumnKind::Date => ("date", ""),
     };
     json!({

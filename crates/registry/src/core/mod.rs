@@ -1,6 +1,7 @@
 //! The core group.
 
 pub(crate) mod binding;
+pub(crate) mod claimspec;
 pub(crate) mod configmap;
 pub(crate) mod endpoints;
 pub(crate) mod event;
@@ -9,6 +10,8 @@ pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod podspec;
+pub(crate) mod podtemplate;
+pub(crate) mod replicationcontroller;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod serviceaccount;

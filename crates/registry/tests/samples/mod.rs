@@ -9,7 +9,13 @@ use serde_json::{Value, json};
 pub fn of(kind: &str, group: &str) -> Value {
     let mut object = match (kind, group) {
         ("Pod", _) => json!({"spec": pod_spec(), "status": {"phase": "Running", "podIP": "10.0.0.3"}}),
-        ("Deployment" | "ReplicaSet", _) => workload(kind),
+        ("Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController", _) => {
+            workload(kind)
+        }
+        ("PodTemplate", _) => json!({"template": workload(kind)["spec"]["template"]}),
+        ("ControllerRevision", _) => {
+            json!({"revision": 3, "data": {"spec": {"template": {"$patch": "replace"}}}})
+        }
         ("Service", _) => service(),
         ("Node", _) => node(),
         ("Event", "") => json!({
@@ -52,6 +58,11 @@ pub fn of(kind: &str, group: &str) -> Value {
         }),
         (_, "certificates.k8s.io") => certificates::of(kind),
         (_, "networking.k8s.io") => networking::of(kind),
+        ("PodDisruptionBudget", _) => json!({
+            "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "sample"}},
+                "unhealthyPodEvictionPolicy": "AlwaysAllow"},
+            "status": {"disruptionsAllowed": 1},
+        }),
         ("Binding", _) => json!({"target": {"kind": "Node", "name": "n1"}}),
         _ => json!({}),
     };
@@ -76,9 +87,28 @@ fn workload(kind: &str) -> Value {
         },
         "status": {"replicas": 2},
     });
-    if kind == "Deployment" {
-        object["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}});
-        object["spec"]["revisionHistoryLimit"] = json!(4);
+    match kind {
+        "Deployment" => {
+            object["spec"]["strategy"] =
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}});
+            object["spec"]["revisionHistoryLimit"] = json!(4);
+        }
+        "StatefulSet" => {
+            object["spec"]["updateStrategy"] =
+                json!({"rollingUpdate": {"partition": 2}, "type": "RollingUpdate"});
+            object["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "claim"}, "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]);
+            object["spec"]["ordinals"] = json!({"start": 1});
+            object["spec"]["serviceName"] = json!("web");
+        }
+        "DaemonSet" => {
+            object["spec"].as_object_mut().expect("a map").remove("replicas");
+            object["spec"]["updateStrategy"] =
+                json!({"rollingUpdate": {"maxSurge": "10%", "maxUnavailable": 0}});
+            object["status"] = json!({"numberReady": 1});
+        }
+        "ReplicationController" => object["spec"]["selector"] = json!({"app": "sample"}),
+        _ => {}
     }
     object
 }

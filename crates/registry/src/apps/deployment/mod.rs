@@ -79,16 +79,13 @@ impl Strategy for Deployment {
 
     fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
         match context.subresource {
-            Some("status") => validation::status(new),
+            Some("status") => validation::status(new, old),
             _ => validation::update(new, old),
         }
     }
 
-    fn warnings(&self, new: &Tree, _old: Option<&Tree>, context: &Context) -> Vec<String> {
-        match context.subresource {
-            None => warnings::template(new),
-            Some(_) => Vec::new(),
-        }
+    fn warnings(&self, new: &Tree, old: Option<&Tree>, context: &Context) -> Vec<String> {
+        warnings::workload(new, old, context)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
-use steersman_apimachinery::intstr::IntOrString;
 
 use crate::apps::{not_greater, selector_and_template};
-use crate::checks::{count_or_percent, immutable, not_negative};
+use crate::checks::{
+    at_most_all, count_or_percent, immutable, not_decremented, not_negative, number_or_percent,
+};
 use crate::tree::Read;
 
 /// Checks a new deployment.
@@ -39,7 +40,7 @@ pub(super) fn update(new: &Tree, old: &Tree) -> ErrorList {
 }
 
 /// Checks a report of the controller.
-pub(super) fn status(new: &Tree) -> ErrorList {
+pub(super) fn status(new: &Tree, old: &Tree) -> ErrorList {
     let mut found = ErrorList::new();
     let (status, path) = (new.at("status"), Path::new("status"));
     let counts = [
@@ -54,8 +55,9 @@ pub(super) fn status(new: &Tree) -> ErrorList {
     ];
     not_negative(&mut found, status, &path, &counts);
     let parts = ["updatedReplicas", "readyReplicas", "availableReplicas"];
-    not_greater(&mut found, status, &parts, "replicas", &path);
+    not_greater(&mut found, status, &parts, "status.replicas", &path);
     not_greater(&mut found, status, &["availableReplicas"], "readyReplicas", &path);
+    not_decremented(&mut found, status, old.at("status"), &path, "collisionCount");
     found
 }
 
@@ -85,26 +87,11 @@ fn rolling_update(found: &mut ErrorList, rolling: &Tree, path: &Path) {
     let (unavailable, surge) = (rolling.at("maxUnavailable"), rolling.at("maxSurge"));
     count_or_percent(found, &path.child("maxUnavailable"), unavailable);
     count_or_percent(found, &path.child("maxSurge"), surge);
-    if is_nothing(unavailable) && is_nothing(surge) {
+    if number_or_percent(unavailable) == 0 && number_or_percent(surge) == 0 {
         let why = "may not be 0 when `maxSurge` is 0";
         found.push(Error::invalid(path.child("maxUnavailable"), unavailable.clone(), why));
     }
-    if percent(unavailable).is_some_and(|percent| percent > 100) {
-        let why = "must not be greater than 100%";
-        found.push(Error::invalid(path.child("maxUnavailable"), unavailable.clone(), why));
-    }
-}
-
-fn percent(value: &Tree) -> Option<i64> {
-    value.as_str()?.strip_suffix('%')?.parse().ok()
-}
-
-fn is_nothing(value: &Tree) -> bool {
-    match IntOrString::from_tree(value) {
-        Some(IntOrString::Int(number)) => number == 0,
-        Some(IntOrString::String(_)) => percent(value).unwrap_or(0) == 0,
-        None => true,
-    }
+    at_most_all(found, &path.child("maxUnavailable"), unavailable);
 }
 
 #[cfg(test)]
@@ -190,10 +177,12 @@ mod tests {
     #[test]
     fn counts_of_a_status_agree() {
         let report = json!({"status": {"replicas": 1, "readyReplicas": 2, "availableReplicas": -1}});
+        let before = json!({"status": {"collisionCount": 1}});
         let want = [
             "status.availableReplicas: Invalid value: -1: must be greater than or equal to 0",
             "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
+            "status.collisionCount: Invalid value: 0: cannot be decremented",
         ];
-        assert_eq!(texts(&status(&report)), want);
+        assert_eq!(texts(&status(&report, &before)), want);
     }
 }

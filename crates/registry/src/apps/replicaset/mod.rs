@@ -10,7 +10,7 @@ use crate::core::podspec::defaults::template;
 use crate::core::podspec::warnings;
 use crate::print::{self, integer_of};
 use crate::resource::{Resource, Verb};
-use crate::rules::{count_generation, differs, keep_spec, set_generation};
+use crate::rules::{keep_parts_apart, set_generation};
 use crate::tree::{Read, Write};
 use crate::{Column, Context, Strategy, table};
 
@@ -63,12 +63,7 @@ impl Strategy for ReplicaSet {
     }
 
     fn prepare_for_update(&self, new: &mut Tree, old: &Tree, context: &Context) {
-        if context.subresource == Some("status") {
-            return keep_spec(new, old);
-        }
-        new.copy(old, "status");
-        let changed = differs(new, old, "spec");
-        count_generation(new, old, changed);
+        keep_parts_apart(new, old, context);
     }
 
     fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
@@ -89,11 +84,8 @@ impl Strategy for ReplicaSet {
         found
     }
 
-    fn warnings(&self, new: &Tree, _old: Option<&Tree>, context: &Context) -> Vec<String> {
-        match context.subresource {
-            None => warnings::template(new),
-            Some(_) => Vec::new(),
-        }
+    fn warnings(&self, new: &Tree, old: Option<&Tree>, context: &Context) -> Vec<String> {
+        warnings::workload(new, old, context)
     }
 }
 
@@ -111,7 +103,7 @@ fn status(new: &Tree) -> ErrorList {
     ];
     not_negative(&mut found, status, &path, &counts);
     let parts = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
-    not_greater(&mut found, status, &parts, "replicas", &path);
+    not_greater(&mut found, status, &parts, "status.replicas", &path);
     not_greater(&mut found, status, &["availableReplicas"], "readyReplicas", &path);
     found
 }

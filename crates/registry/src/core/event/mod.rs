@@ -11,7 +11,7 @@ use steersman_apimachinery::names::path_segment_problems;
 
 use crate::resource::{Conversion, Resource};
 use crate::tree::Read;
-use crate::{Context, Strategy, table};
+use crate::{Context, Dependents, Strategy, table};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "Event",
@@ -81,6 +81,10 @@ impl Strategy for Event {
     fn allows_create_on_update(&self) -> bool {
         true
     }
+
+    fn default_dependents(&self) -> Dependents {
+        Dependents::None
+    }
 }
 
 struct NewEvent;
@@ -100,5 +104,9 @@ impl Strategy for NewEvent {
 
     fn allows_create_on_update(&self) -> bool {
         true
+    }
+
+    fn default_dependents(&self) -> Dependents {
+        Dependents::None
     }
 }

@@ -10,7 +10,14 @@ pub(crate) const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "
 
 /// Completes the pod template under `spec.template`.
 pub(crate) fn template(object: &mut Tree) {
-    if let Some(template) = object.part_mut("spec").and_then(|spec| spec.part_mut("template")) {
+    if let Some(spec) = object.object_mut("spec") {
+        template_of(spec);
+    }
+}
+
+/// Completes the pod template under `template`; one that is absent is there afterwards.
+pub(crate) fn template_of(holder: &mut Tree) {
+    if let Some(template) = holder.object_mut("template") {
         template.object_mut("metadata");
         if let Some(spec) = template.object_mut("spec") {
             pod_spec(spec);

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::Path;
+use steersman_apimachinery::names::dns1123_label_problems;
 use steersman_apimachinery::quantity::Quantity;
 use steersman_apimachinery::quote::quote;
 
 use super::defaults::CONTAINER_LISTS;
+use crate::Context;
 use crate::tree::Read;
 
 /// Labels of nodes that have newer names.
@@ -72,10 +74,43 @@ pub(crate) fn pod_spec(spec: &Tree, path: &Path) -> Vec<String> {
     warnings
 }
 
-/// Warnings of a workload's pod template.
-pub(crate) fn template(object: &Tree) -> Vec<String> {
-    let path = Path::new("spec").child("template").child("spec");
-    pod_spec(object.at("spec.template.spec"), &path)
+/// Warnings of the pod template at `path` of an object.
+pub(crate) fn template(object: &Tree, path: &str) -> Vec<String> {
+    pod_spec(object.at(path).at("spec"), &Path::new(path).child("spec"))
+}
+
+/// What `work` warns of, if the object is new or its generation has changed; nothing for a subresource.
+pub(crate) fn of_changed(
+    new: &Tree,
+    old: Option<&Tree>,
+    context: &Context,
+    work: impl FnOnce(&Tree) -> Vec<String>,
+) -> Vec<String> {
+    let generation = |tree: &Tree| tree.int("metadata.generation");
+    let changed = old.is_none_or(|old| generation(old) != generation(new));
+    if context.subresource.is_none() && changed { work(new) } else { Vec::new() }
+}
+
+/// What is warned of in a workload of running pods: its name, and its template if that may have changed.
+pub(crate) fn workload(new: &Tree, old: Option<&Tree>, context: &Context) -> Vec<String> {
+    of_changed(new, old, context, |new| {
+        let mut warnings = name_for_pods(new, old);
+        warnings.extend(template(new, "spec.template"));
+        warnings
+    })
+}
+
+/// Warns of the name of a new object whose pods' names and host names start with it and that is no label.
+pub(crate) fn name_for_pods(new: &Tree, old: Option<&Tree>) -> Vec<String> {
+    let problems = dns1123_label_problems(new.text("metadata.name"), false);
+    if old.is_some() || problems.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
+         recommended: [{}]",
+        problems.join(" ")
+    )]
 }
 
 fn container_warnings(warnings: &mut Vec<String>, container: &Tree, path: &Path) {

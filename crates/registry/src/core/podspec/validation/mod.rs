@@ -17,7 +17,7 @@ pub(crate) use scheduling::{taint_effect, tolerations};
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
-use steersman_apimachinery::labels::validate_labels;
+use steersman_apimachinery::labels::{Selector, validate_labels};
 use steersman_apimachinery::meta::validate_annotations;
 
 use crate::checks::{Seen, known_word, label, optional_word, qualified, required_word, subdomain};
@@ -160,32 +160,37 @@ fn active_deadline(found: &mut ErrorList, spec: &Tree, path: &Path) {
 }
 
 /// The pod template of a workload that keeps its pods running: it is selected by the workload's selector and its pods
-/// restart always.
+/// restart always. `kind` is the workload's, for what is said about it.
 pub(crate) fn running_template(
     found: &mut ErrorList,
     pod_template: &Tree,
-    selector: &steersman_apimachinery::labels::Selector,
+    selector: &Selector,
     path: &Path,
+    kind: &str,
 ) {
-    if !selector.is_everything()
-        && !selector.matches_labels(pod_template.get("metadata").and_then(|m| m.get("labels")))
-    {
-        found.push(Error::invalid(
-            path.child("metadata").child("labels"),
-            pod_template.at("metadata.labels").clone(),
-            "`selector` does not match template `labels`",
-        ));
+    if !selector.is_everything() {
+        selected(found, pod_template, selector, path);
     }
     template(found, pod_template, path);
-    let path = path.child("spec");
-    if !pod_template.text("spec.restartPolicy").is_empty() {
-        known_word(found, path.child("restartPolicy"), pod_template.text("spec.restartPolicy"), &["Always"]);
+    always_restarted(found, pod_template, path, kind);
+}
+
+/// A template's labels are those that its workload selects.
+pub(crate) fn selected(found: &mut ErrorList, pod_template: &Tree, selector: &Selector, path: &Path) {
+    let labels = pod_template.at("metadata.labels");
+    if !selector.matches_labels(Some(labels)) {
+        let why = "`selector` does not match template `labels`";
+        found.push(Error::invalid(path.child("metadata").child("labels"), labels.clone(), why));
     }
+}
+
+/// The pods of the template never end.
+pub(crate) fn always_restarted(found: &mut ErrorList, pod_template: &Tree, path: &Path, kind: &str) {
+    let path = path.child("spec");
+    known_word(found, path.child("restartPolicy"), pod_template.text("spec.restartPolicy"), &["Always"]);
     if pod_template.has("spec.activeDeadlineSeconds") {
-        found.push(Error::forbidden(
-            path.child("activeDeadlineSeconds"),
-            "activeDeadlineSeconds in ReplicaSet is not Supported",
-        ));
+        let why = format!("activeDeadlineSeconds in {kind} is not Supported");
+        found.push(Error::forbidden(path.child("activeDeadlineSeconds"), why));
     }
 }
 
