@@ -128,6 +128,8 @@ impl PodNetwork {
         })?;
         sysctl("net/ipv4/ip_forward", "1")?;
         // Pods talk through the gateway although they share a link: that is meant, no redirects.
+        // What `all` says counts for every link, even one that says no. The other links keep their own setting.
+        sysctl("net/ipv4/conf/all/send_redirects", "0")?;
         sysctl(&format!("net/ipv4/conf/{}/send_redirects", config.bridge), "0")?;
         // The host reaches host ports at its loopback addresses, and then sends to the pod from there.
         sysctl(&format!("net/ipv4/conf/{}/route_localnet", config.bridge), "1")?;

@@ -1,69 +1,107 @@
 //! What is in the kernel, and the batch that brings it to what it should be.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use steersman_controller_runtime::ObjectKey;
-use steersman_network::Ipv4Range;
 use steersman_network::nft::{Batch, Chain, Element};
 
+use crate::base::base;
+use crate::claims::Claims;
+use crate::flows::UdpFrontends;
 use crate::model::ServicePort;
-use crate::render::{Rendered, base, render};
+use crate::render::{Rendered, Shape, render};
+
+/// How long an unused chain stays: up to Linux 6.1 the kernel takes it for used for a moment after the last element
+/// that led to it was removed, and refuses to remove it.
+const CHAIN_REST: Duration = Duration::from_secs(1);
 
 /// The table as it was last programmed.
 pub struct Program {
-    table: String,
-    cluster: Ipv4Range,
-    services: BTreeMap<ObjectKey, Vec<(u32, ServicePort)>>,
+    shape: Shape,
+    services: BTreeMap<ObjectKey, Vec<Numbered>>,
+    claims: Claims,
     next_id: u32,
     free_ids: BTreeSet<u32>,
+    /// Empty chains that nothing leads to, and since when.
+    unused: HashMap<String, Instant>,
+}
+
+/// A service port and its id.
+type Numbered = (u32, ServicePort);
+
+/// What a service's change asks for.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// For the kernel; empty if nothing changes.
+    pub batch: Batch,
+    /// Whose UDP flows may lead to endpoints that are gone, once the batch is applied.
+    pub udp: UdpFrontends,
 }
 
 impl Program {
-    /// Nothing yet. Sources outside `cluster` are rewritten when they come to cluster addresses.
-    pub fn new(table: impl Into<String>, cluster: Ipv4Range) -> Self {
-        let (services, free_ids) = (BTreeMap::new(), BTreeSet::new());
-        Self { table: table.into(), cluster, services, next_id: 1, free_ids }
+    /// Nothing yet.
+    pub fn new(shape: Shape) -> Self {
+        Self {
+            shape,
+            services: BTreeMap::new(),
+            claims: Claims::default(),
+            next_id: 1,
+            free_ids: BTreeSet::new(),
+            unused: HashMap::new(),
+        }
     }
 
     /// Replaces whatever is in the kernel by what is remembered here, in one transaction.
-    pub fn replace(&self) -> Batch {
+    pub fn replace(&mut self) -> Batch {
         let mut batch = Batch::default();
+        let table = &self.shape.table;
         // Adding first makes sure that there is something to delete.
-        batch.add_table(&self.table);
-        batch.delete_table(&self.table);
-        base(&mut batch, &self.table, self.cluster);
-        for ports in self.services.values() {
-            self.change(&mut batch, &Rendered::default(), &rendered(ports));
+        batch.add_table(table);
+        batch.delete_table(table);
+        self.unused.clear();
+        base(&mut batch, &self.shape);
+        let mut elements: Vec<(&'static str, Element)> = self.claims.all().collect();
+        for (id, port) in self.services.values().flatten() {
+            let Rendered { chains, own, .. } = render(*id, port, &self.shape);
+            add_chains(&mut batch, table, chains.iter().map(|(name, rules)| (name.as_str(), rules)));
+            elements.extend(own);
+        }
+        for (set, elements) in by_set(&elements) {
+            batch.add_elements(table, set, &elements);
         }
         batch
     }
 
-    /// The ports of a service are now these (none: it is gone); gives the batch that makes it so, empty if nothing
-    /// changes. The caller applies it, and if that fails applies [`Self::replace`].
-    pub fn set(&mut self, service: &ObjectKey, ports: Vec<ServicePort>) -> Batch {
+    /// Where the node's UDP services are.
+    pub fn udp_frontends(&self) -> UdpFrontends {
+        let ports = self.services.values().flatten().map(|(_, port)| port);
+        UdpFrontends::of(ports, self.shape.node_address)
+    }
+
+    /// The ports of a service are now these (none: it is gone). The caller applies the batch, and if that fails applies
+    /// [`Self::replace`].
+    pub fn set(&mut self, service: &ObjectKey, ports: Vec<ServicePort>, now: Instant) -> Change {
         let old = self.services.remove(service).unwrap_or_default();
+        let known: Vec<ServicePort> = old.iter().map(|(_, port)| port.clone()).collect();
+        let udp = UdpFrontends::changed(&known, &ports, self.shape.node_address);
         let new = self.numbered(&old, ports);
-        let mut batch = Batch::default();
-        self.change(&mut batch, &rendered(&old), &rendered(&new));
+        let batch = self.change(&old, &new, now);
         let kept: HashSet<u32> = new.iter().map(|(id, _)| *id).collect();
         self.free_ids.extend(old.iter().map(|(id, _)| *id).filter(|id| !kept.contains(id)));
         if !new.is_empty() {
             self.services.insert(service.clone(), new);
         }
-        batch
+        Change { batch, udp }
     }
 
-    /// Ports keep their id. A port whose clients stay with their endpoints gets a new one when an endpoint is gone: the
-    /// clients' entries under the old id end of themselves, and none leads to a dead endpoint.
-    fn numbered(&mut self, old: &[(u32, ServicePort)], ports: Vec<ServicePort>) -> Vec<(u32, ServicePort)> {
+    /// Ports keep their id.
+    fn numbered(&mut self, old: &[Numbered], ports: Vec<ServicePort>) -> Vec<Numbered> {
         let mut numbered = Vec::with_capacity(ports.len());
         for port in ports {
             let known =
                 old.iter().find(|(_, known)| known.name == port.name && known.protocol == port.protocol);
-            let id = match known {
-                Some((id, known)) if known.affinity_seconds.is_none() || !lost_endpoint(known, &port) => *id,
-                _ => self.take_id(),
-            };
+            let id = known.map_or_else(|| self.take_id(), |(id, _)| *id);
             numbered.push((id, port));
         }
         numbered
@@ -79,52 +117,97 @@ impl Program {
 
     /// First what goes, then chains, then what comes: an address may pass from one port to another, and an element may
     /// lead only to a chain that is there.
-    fn change(&self, batch: &mut Batch, old: &Rendered, new: &Rendered) {
-        let (had, has): (HashSet<_>, HashSet<_>) =
-            (old.elements.iter().collect(), new.elements.iter().collect());
-        for (set, elements) in by_set(had.difference(&has)) {
-            batch.delete_elements(&self.table, set, &elements);
+    fn change(&mut self, old: &[Numbered], new: &[Numbered], now: Instant) -> Batch {
+        let (had, has) = (self.rendered(old), self.rendered(new));
+        let (removed, added) = self.elements(&had, &has);
+        let (had, has) = (chains(&had), chains(&has));
+        let mut batch = Batch::default();
+        let table = self.shape.table.clone();
+        for (set, elements) in by_set(&removed) {
+            batch.delete_elements(&table, set, &elements);
         }
-        for (name, rules) in &new.chains {
-            if old.chains.iter().any(|(known, same)| known == name && same == rules) {
-                continue;
+        self.unused.retain(|name, _| !has.contains_key(name.as_str()));
+        let changed = has.iter().filter(|(name, rules)| had.get(*name) != Some(*rules));
+        add_chains(&mut batch, &table, changed.map(|(name, rules)| (*name, *rules)));
+        for (set, elements) in by_set(&added) {
+            batch.add_elements(&table, set, &elements);
+        }
+        for name in had.keys().filter(|name| !has.contains_key(*name)) {
+            batch.flush_chain(&table, name);
+            self.unused.insert((*name).to_owned(), now);
+        }
+        // With the next change that is made anyway; until then they do no harm.
+        if !batch.is_empty() {
+            self.delete_unused(&mut batch, now);
+        }
+        batch
+    }
+
+    fn rendered(&self, ports: &[Numbered]) -> Vec<(u32, Rendered)> {
+        ports.iter().map(|(id, port)| (*id, render(*id, port, &self.shape))).collect()
+    }
+
+    /// The elements to remove and those to add.
+    fn elements(
+        &mut self,
+        had: &[(u32, Rendered)],
+        has: &[(u32, Rendered)],
+    ) -> (Vec<(&'static str, Element)>, Vec<(&'static str, Element)>) {
+        let of = |list: &[(u32, Rendered)], id: u32| {
+            list.iter().find(|(known, _)| *known == id).map(|(_, r)| r.shared.clone()).unwrap_or_default()
+        };
+        let ids: BTreeSet<u32> = had.iter().chain(has).map(|(id, _)| *id).collect();
+        let mut before = BTreeMap::new();
+        for id in ids {
+            self.claims.change(id, &of(had, id), &of(has, id), &mut before);
+        }
+        let shared = self.claims.since(before);
+        let own = |list: &[(u32, Rendered)]| -> HashSet<(&'static str, Element)> {
+            list.iter().flat_map(|(_, rendered)| rendered.own.iter().cloned()).collect()
+        };
+        let (had, has) = (own(had), own(has));
+        let mut removed: Vec<_> = had.difference(&has).cloned().collect();
+        let mut added: Vec<_> = has.difference(&had).cloned().collect();
+        removed.extend(shared.removed);
+        added.extend(shared.added);
+        (removed, added)
+    }
+
+    fn delete_unused(&mut self, batch: &mut Batch, now: Instant) {
+        let table = &self.shape.table;
+        self.unused.retain(|name, since| {
+            let rests = now.duration_since(*since) < CHAIN_REST;
+            if !rests {
+                batch.delete_chain(table, name);
             }
-            batch.add_chain(&self.table, &Chain { name, hook: None });
-            batch.flush_chain(&self.table, name);
-            for rule in rules {
-                batch.add_rule(&self.table, name, rule);
-            }
-        }
-        for (set, elements) in by_set(has.difference(&had)) {
-            batch.add_elements(&self.table, set, &elements);
-        }
-        for (name, _) in &old.chains {
-            if !new.chains.iter().any(|(kept, _)| kept == name) {
-                batch.flush_chain(&self.table, name);
-                batch.delete_chain(&self.table, name);
-            }
-        }
+            rests
+        });
     }
 }
 
-fn rendered(ports: &[(u32, ServicePort)]) -> Rendered {
-    let mut all = Rendered::default();
-    for (id, port) in ports {
-        let one = render(*id, port);
-        all.chains.extend(one.chains);
-        all.elements.extend(one.elements);
+type Rules = Vec<Vec<steersman_network::nft::Expr>>;
+
+fn chains(rendered: &[(u32, Rendered)]) -> BTreeMap<&str, &Rules> {
+    let chains = rendered.iter().flat_map(|(_, rendered)| &rendered.chains);
+    chains.map(|(name, rules)| (name.as_str(), rules)).collect()
+}
+
+/// Makes chains with these rules, whatever was in them. All of them first: rules lead from one to another.
+fn add_chains<'a>(
+    batch: &mut Batch,
+    table: &str,
+    chains: impl Iterator<Item = (&'a str, &'a Rules)> + Clone,
+) {
+    for (name, _) in chains.clone() {
+        batch.add_chain(table, &Chain { name, hook: None });
     }
-    all
+    for (name, rules) in chains {
+        batch.flush_chain(table, name);
+        rules.iter().for_each(|rule| batch.add_rule(table, name, rule));
+    }
 }
 
-fn lost_endpoint(old: &ServicePort, new: &ServicePort) -> bool {
-    let lost = |old: &[_], new: &[_]| old.iter().any(|endpoint| !new.contains(endpoint));
-    lost(&old.endpoints, &new.endpoints) || lost(&old.external_endpoints, &new.external_endpoints)
-}
-
-fn by_set<'a>(
-    elements: impl Iterator<Item = &'a &'a (&'static str, Element)>,
-) -> BTreeMap<&'static str, Vec<Element>> {
+fn by_set(elements: &[(&'static str, Element)]) -> BTreeMap<&'static str, Vec<Element>> {
     let mut sets: BTreeMap<&'static str, Vec<Element>> = BTreeMap::new();
     for (set, element) in elements {
         sets.entry(*set).or_default().push(element.clone());

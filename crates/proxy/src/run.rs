@@ -1,23 +1,27 @@
 //! The loop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use parking_lot::Mutex;
 use steersman_controller_runtime::{
     Backoff, Delta, Informer, ObjectKey, Requeue, SharedInformers, WorkQueue, run_workers,
 };
-use steersman_network::Ipv4Range;
+use steersman_network::forget_udp;
 use steersman_network::nft::{self, Batch, NftError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::service_ports;
-use crate::program::Program;
+use crate::endpoints::NodeFacts;
+use crate::flows::UdpFrontends;
+use crate::model::{ServicePort, service_ports};
+use crate::program::{Change, Program};
+use crate::render::Shape;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const ZONE: &str = "topology.kubernetes.io/zone";
 const BY_SERVICE: &str = "proxy.service";
 
 /// How the proxy is set up.
@@ -25,10 +29,8 @@ const BY_SERVICE: &str = "proxy.service";
 pub struct ProxyConfig {
     /// Name of this node.
     pub node_name: String,
-    /// Addresses of pods: other sources are rewritten when they come to a service.
-    pub cluster_range: Ipv4Range,
-    /// Name of the nftables table.
-    pub table: String,
+    /// What services have in common here.
+    pub shape: Shape,
 }
 
 /// Programs services into the kernel.
@@ -36,6 +38,7 @@ pub struct Proxy {
     config: ProxyConfig,
     services: Arc<Informer<Service>>,
     slices: Arc<Informer<EndpointSlice>>,
+    nodes: Arc<Informer<Node>>,
     queue: Arc<WorkQueue<ObjectKey>>,
     program: Mutex<Program>,
     ready: watch::Sender<bool>,
@@ -56,13 +59,14 @@ impl Proxy {
     /// A proxy that reads through `informers`.
     pub fn new(config: ProxyConfig, informers: &SharedInformers) -> Arc<Self> {
         let (services, slices) = (informers.informer::<Service>(), informers.informer::<EndpointSlice>());
+        let nodes = informers.informer::<Node>();
         slices.cache().add_index(BY_SERVICE, |slice| {
             service_of(slice).map(|key| key.to_string()).into_iter().collect()
         });
         let backoff = Backoff { first: Duration::from_millis(50), most: Duration::from_secs(30) };
-        let program = Mutex::new(Program::new(config.table.clone(), config.cluster_range));
+        let program = Mutex::new(Program::new(config.shape.clone()));
         let (queue, ready) = (Arc::new(WorkQueue::new(backoff)), watch::Sender::new(false));
-        Arc::new(Self { config, services, slices, queue, program, ready })
+        Arc::new(Self { config, services, slices, nodes, queue, program, ready })
     }
 
     /// Waits until the services that existed at the start are programmed.
@@ -73,7 +77,9 @@ impl Proxy {
 
     /// Programs services until `stop`. The table stays as it is: connections go on while the proxy is away.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), SyncError> {
-        let synced = async { tokio::join!(self.services.wait_synced(), self.slices.wait_synced()) };
+        let synced = async {
+            tokio::join!(self.services.wait_synced(), self.slices.wait_synced(), self.nodes.wait_synced())
+        };
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             _ = synced => {}
@@ -92,39 +98,69 @@ impl Proxy {
 
     /// Takes over in one transaction, so that no packet finds the table empty, and follows changes from then on.
     async fn start(self: &Arc<Self>) -> Result<(), SyncError> {
-        let batch = {
-            let mut program = self.program.lock();
+        let (batch, udp) = {
+            let (mut program, now) = (self.program.lock(), Instant::now());
             for service in self.services.cache().list() {
                 let key = ObjectKey::of(&*service);
-                program.set(&key, service_ports(&service, &self.slices_of(&key), &self.config.node_name));
+                program.set(&key, self.ports(&key), now);
             }
-            program.replace()
+            (program.replace(), program.udp_frontends())
         };
         apply(batch).await?;
+        // Endpoints may have gone while nobody watched.
+        forget_stale(udp).await?;
+        self.follow();
+        Ok(())
+    }
+
+    fn follow(&self) {
         let queue = self.queue.clone();
         self.services.add_handler(move |delta| queue.add(ObjectKey::of(&**delta.object())));
         let queue = self.queue.clone();
         self.slices.add_handler(move |delta: &Delta<EndpointSlice>| {
-            if let Some(key) = service_of(delta.object()) {
-                queue.add(key);
+            if let Delta::Updated { old, .. } = delta {
+                service_of(old).into_iter().for_each(|key| queue.add(key));
+            }
+            service_of(delta.object()).into_iter().for_each(|key| queue.add(key));
+        });
+        // Which endpoints are near changes with the zone, for every service.
+        let (queue, name, services) =
+            (self.queue.clone(), self.config.node_name.clone(), self.services.clone());
+        let last = Mutex::new(self.zone());
+        self.nodes.add_handler(move |delta: &Delta<Node>| {
+            let node = delta.object();
+            if node.metadata.name.as_ref() != Some(&name) {
+                return;
+            }
+            let zone = zone_of(node);
+            if std::mem::replace(&mut *last.lock(), zone.clone()) != zone {
+                services.cache().list().iter().for_each(|service| queue.add(ObjectKey::of(&**service)));
             }
         });
-        Ok(())
     }
 
     async fn sync(&self, key: &ObjectKey) -> Result<Requeue, SyncError> {
-        let service = self.services.cache().get(key);
-        let ports = service.map(|s| service_ports(&s, &self.slices_of(key), &self.config.node_name));
-        let batch = self.program.lock().set(key, ports.unwrap_or_default());
-        let Err(error) = apply(batch).await else { return Ok(Requeue::NEVER) };
-        tracing::warn!(service = %key, %error, "a change was refused; replacing the whole table");
-        let replacement = self.program.lock().replace();
-        apply(replacement).await?;
+        let Change { batch, udp } = self.program.lock().set(key, self.ports(key), Instant::now());
+        if let Err(error) = apply(batch).await {
+            tracing::warn!(service = %key, %error, "a change was refused; replacing the whole table");
+            let replacement = self.program.lock().replace();
+            apply(replacement).await?;
+        }
+        forget_stale(udp).await?;
         Ok(Requeue::NEVER)
     }
 
-    fn slices_of(&self, service: &ObjectKey) -> Vec<Arc<EndpointSlice>> {
-        self.slices.cache().by_index(BY_SERVICE, &service.to_string())
+    /// The ports of a service as they should be; none if it is gone.
+    fn ports(&self, key: &ObjectKey) -> Vec<ServicePort> {
+        let Some(service) = self.services.cache().get(key) else { return Vec::new() };
+        let slices = self.slices.cache().by_index(BY_SERVICE, &key.to_string());
+        let node = NodeFacts { name: self.config.node_name.clone(), zone: self.zone() };
+        service_ports(&service, &slices, &node)
+    }
+
+    fn zone(&self) -> Option<String> {
+        let node = self.nodes.cache().get(&ObjectKey::cluster(self.config.node_name.clone()))?;
+        zone_of(&node)
     }
 }
 
@@ -132,7 +168,27 @@ async fn apply(batch: Batch) -> Result<(), SyncError> {
     Ok(tokio::task::spawn_blocking(move || nft::apply(&batch)).await??)
 }
 
+/// Forgets UDP flows to endpoints that are gone. Services work for everybody else without that, so a failure is only
+/// told.
+async fn forget_stale(udp: UdpFrontends) -> Result<(), SyncError> {
+    if udp.is_empty() {
+        return Ok(());
+    }
+    match tokio::task::spawn_blocking(move || forget_udp(|flow| udp.is_stale(flow))).await? {
+        Ok(forgotten) => tracing::debug!(forgotten, "forgot UDP flows to endpoints that are gone"),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(%error, cause, "UDP clients may go on talking to endpoints that are gone");
+        }
+    }
+    Ok(())
+}
+
 fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
     let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
     Some(ObjectKey::new(slice.metadata.namespace.clone().unwrap_or_default(), name.clone()))
+}
+
+fn zone_of(node: &Node) -> Option<String> {
+    node.metadata.labels.as_ref()?.get(ZONE).cloned()
 }

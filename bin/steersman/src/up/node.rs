@@ -15,7 +15,7 @@ use steersman_kubelet::Kubelet;
 use steersman_kubelet::server::ServerTls;
 use steersman_network::{PodNetwork, PodNetworkConfig};
 use steersman_pki::{ClientAuth, ClientVerifier, Profile, server_config};
-use steersman_proxy::{Proxy, ProxyConfig};
+use steersman_proxy::{Proxy, ProxyConfig, Shape};
 use tokio::sync::Notify;
 
 use super::control_plane::{ControlPlane, identity, node_client};
@@ -150,8 +150,12 @@ async fn start_kubelet(
 fn start_proxy(settings: &Settings, plane: &ControlPlane, parts: &mut Parts) -> Result<Arc<Proxy>> {
     let config = ProxyConfig {
         node_name: settings.node_name()?,
-        cluster_range: settings.cluster_cidr,
-        table: PROXY_TABLE.to_owned(),
+        shape: Shape {
+            table: PROXY_TABLE.to_owned(),
+            node_address: settings.node_ip(),
+            cluster_range: settings.cluster_cidr,
+            service_range: settings.service_cidr,
+        },
     };
     let proxy = Proxy::new(config, &plane.informers);
     let (running, stop) = (proxy.clone(), parts.stop.clone());

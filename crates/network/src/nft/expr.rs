@@ -179,19 +179,32 @@ pub fn dnat(address: Register, port: Option<Register>) -> Expr {
     expr("nat", &data)
 }
 
-/// Rewrites the source to the outgoing interface's address.
+/// Rewrites the source to the outgoing interface's address, with a port chosen at random: in turn, two packets at once
+/// might choose the same one and lose.
 pub fn masquerade() -> Expr {
-    expr("masq", &Attributes::default())
+    const FLAGS: u16 = 1;
+    const FULLY_RANDOM: u32 = 1 << 4;
+    expr("masq", &Attributes::default().u32(FLAGS, FULLY_RANDOM))
 }
 
 /// The type of the destination address, into a register.
 pub fn destination_type(to: Register) -> Expr {
-    const RESULT_ADDRESS_TYPE: u32 = 3;
     const FLAG_DESTINATION: u32 = 1 << 1;
-    expr("fib", &Attributes::default().u32(1, to.wire()).u32(2, RESULT_ADDRESS_TYPE).u32(3, FLAG_DESTINATION))
+    address_type(FLAG_DESTINATION, to)
 }
 
-/// The address type of the host's own addresses (`RTN_LOCAL`), as [`destination_type`] gives it.
+/// The type of the source address, into a register.
+pub fn source_type(to: Register) -> Expr {
+    const FLAG_SOURCE: u32 = 1;
+    address_type(FLAG_SOURCE, to)
+}
+
+fn address_type(of: u32, to: Register) -> Expr {
+    const RESULT_ADDRESS_TYPE: u32 = 3;
+    expr("fib", &Attributes::default().u32(1, to.wire()).u32(2, RESULT_ADDRESS_TYPE).u32(3, of))
+}
+
+/// The address type of the host's own addresses (`RTN_LOCAL`), as [`destination_type`] and [`source_type`] give it.
 pub const ADDRESS_LOCAL: [u8; 4] = 2_u32.to_ne_bytes();
 
 /// Refuses: ICMP port unreachable.
@@ -201,14 +214,19 @@ pub fn reject() -> Expr {
     expr("reject", &Attributes::default().u32(1, ICMP_UNREACHABLE).bytes(2, &[PORT_UNREACHABLE]))
 }
 
-/// Puts key → value into a map, or renews it, for `timeout_ms` milliseconds.
+/// Puts key → value into a map, or renews it, for `timeout_ms` milliseconds. What is there keeps its value. Goes on
+/// only if there was room for it.
 pub fn update_map(set: &str, key: Register, from: Register, timeout_ms: u64) -> Expr {
     const UPDATE: u32 = 1;
-    let data = Attributes::default()
-        .text(1, set)
-        .u32(3, UPDATE)
-        .u32(4, key.wire())
-        .u32(5, from.wire())
-        .u64(6, timeout_ms);
-    expr("dynset", &data)
+    expr("dynset", &dynamic(set, UPDATE, key, from).u64(6, timeout_ms))
+}
+
+/// Removes a key from a map, if it is there. The kernel wants to be given a value, but ignores it.
+pub fn delete_from_map(set: &str, key: Register, from: Register) -> Expr {
+    const DELETE: u32 = 2;
+    expr("dynset", &dynamic(set, DELETE, key, from))
+}
+
+fn dynamic(set: &str, operation: u32, key: Register, from: Register) -> Attributes {
+    Attributes::default().text(1, set).u32(3, operation).u32(4, key.wire()).u32(5, from.wire())
 }
