@@ -9,6 +9,7 @@ mod forbidden;
 mod indexes;
 mod node;
 mod node_graph;
+mod node_references;
 mod rbac;
 mod rules;
 

@@ -62,6 +62,11 @@ impl NodeAuthorizer {
             ("", "nodes") => own_node(node, asked),
             ("coordination.k8s.io", "leases") => own_lease(node, asked),
             ("storage.k8s.io", "csinodes") => own_csi_node(node, asked),
+            ("", "persistentvolumes") => self.get_related(node, asked, Kind::Volume),
+            ("resource.k8s.io", "resourceclaims") => self.get_related(node, asked, Kind::ResourceClaim),
+            ("storage.k8s.io", "volumeattachments") => self.get_related(node, asked, Kind::Attachment),
+            ("resource.k8s.io", "resourceslices") => self.resource_slice(node, asked),
+            ("certificates.k8s.io", "podcertificaterequests") => self.certificate_request(node, asked),
             _ => by_rules(asked),
         }
     }
@@ -97,14 +102,14 @@ impl NodeAuthorizer {
     }
 
     fn service_account(&self, node: &str, asked: &Attributes) -> Answer {
-        if asked.subresource.is_empty() {
-            return self.get_related(node, asked, Kind::ServiceAccount);
+        if asked.subresource.is_empty() && asked.verb == "get" {
+            return self.read_related(node, asked, Kind::ServiceAccount);
         }
         if asked.verb != "create" || asked.name.is_empty() {
             return refuse("can only create tokens for individual service accounts");
         }
         if asked.subresource != "token" {
-            return refuse("can only create token subresource of service account");
+            return refuse("can only create token subresource of serviceaccount");
         }
         self.related(node, asked, Kind::ServiceAccount)
     }
@@ -113,10 +118,45 @@ impl NodeAuthorizer {
     fn pod(&self, node: &str, asked: &Attributes) -> Answer {
         match (asked.subresource.as_str(), asked.verb.as_str()) {
             ("", "get") => self.related(node, asked, Kind::Pod),
-            ("", "list" | "watch") if selects(&asked.field_selector, "spec.nodeName", node) => Ok(()),
+            ("", "list" | "watch") if of_node(asked, node) => Ok(()),
             ("", "list" | "watch") if !asked.name.is_empty() => self.related(node, asked, Kind::Pod),
             ("", "list" | "watch") => refuse("can only list/watch pods with spec.nodeName field selector"),
             _ => by_rules(asked),
+        }
+    }
+
+    /// Whose slices are made and deleted is NodeRestriction's matter.
+    fn resource_slice(&self, node: &str, asked: &Attributes) -> Answer {
+        if !asked.subresource.is_empty() {
+            return refuse("cannot authorize ResourceSlice subresources");
+        }
+        match asked.verb.as_str() {
+            "create" => Ok(()),
+            "get" | "update" | "patch" | "delete" => self.related(node, asked, Kind::ResourceSlice),
+            "watch" | "list" | "deletecollection" if of_node(asked, node) => Ok(()),
+            "watch" | "list" | "deletecollection" => {
+                refuse("can only list/watch/deletecollection resourceslices with nodeName field selector")
+            }
+            _ => refuse(
+                "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, \
+                 delete, deletecollection",
+            ),
+        }
+    }
+
+    /// For which pods certificates are asked is NodeRestriction's matter.
+    fn certificate_request(&self, node: &str, asked: &Attributes) -> Answer {
+        if !asked.subresource.is_empty() {
+            return refuse("nodes may not access the status subresource of PodCertificateRequests");
+        }
+        match asked.verb.as_str() {
+            "create" => Ok(()),
+            "get" => self.related(node, asked, Kind::CertificateRequest),
+            "list" | "watch" if of_node(asked, node) => Ok(()),
+            "list" | "watch" => {
+                refuse("can only list/watch podcertificaterequests with nodeName field selector")
+            }
+            verb => Err(format!("nodes may not {verb} podcertificaterequests")),
         }
     }
 
@@ -178,11 +218,11 @@ fn own_csi_node(node: &str, asked: &Attributes) -> Answer {
     Ok(())
 }
 
-/// Whether a selector asks for `field` = `value`, among other terms or alone.
-fn selects(selector: &str, field: &str, value: &str) -> bool {
-    selector.split(',').any(|term| {
+/// Whether only objects with `spec.nodeName` = `node` are asked for: a term of the field selector says so.
+fn of_node(asked: &Attributes, node: &str) -> bool {
+    asked.field_selector.split(',').any(|term| {
         let asked = term.trim().split_once("==").or_else(|| term.trim().split_once('='));
-        asked.is_some_and(|(name, wanted)| name == field && wanted == value)
+        asked.is_some_and(|(field, wanted)| field == "spec.nodeName" && wanted == node)
     })
 }
 
@@ -213,8 +253,16 @@ mod tests {
     fn authorizer() -> NodeAuthorizer {
         let graph = Arc::new(NodeGraph::default());
         let pod = json!({"metadata": {"namespace": "ns", "name": "web"}, "spec": {"nodeName": "n1",
-            "serviceAccountName": "sa", "volumes": [{"secret": {"secretName": "s"}}]}});
+            "serviceAccountName": "sa", "resourceClaims": [{"name": "gpu", "resourceClaimName": "gpu"}],
+            "volumes": [{"secret": {"secretName": "s"}}, {"persistentVolumeClaim": {"claimName": "data"}}]}});
         graph.apply("pods", Change::Put(Arc::new(pod)));
+        let volume =
+            json!({"metadata": {"name": "pv"}, "spec": {"claimRef": {"namespace": "ns", "name": "data"}}});
+        graph.apply("persistentvolumes", Change::Put(Arc::new(volume)));
+        for resource in ["volumeattachments", "resourceslices", "podcertificaterequests"] {
+            let object = json!({"metadata": {"name": "own"}, "spec": {"nodeName": "n1"}});
+            graph.apply(resource, Change::Put(Arc::new(object)));
+        }
         NodeAuthorizer::new(graph)
     }
 
@@ -231,6 +279,46 @@ mod tests {
             ("get", "/configmaps  s", Some("can only read namespaced object of this type")),
             ("create", "/serviceaccounts/token ns sa", None),
             ("create", "/serviceaccounts/token ns other", Some(unrelated)),
+            (
+                "create",
+                "/serviceaccounts/x ns sa",
+                Some("can only create token subresource of serviceaccount"),
+            ),
+            ("get", "/serviceaccounts ns sa", None),
+            ("list", "/serviceaccounts ns ", Some("can only create tokens for individual service accounts")),
+            ("get", "/persistentvolumeclaims ns data", None),
+            ("get", "/persistentvolumes  pv", None),
+            ("get", "/persistentvolumes  other", Some(unrelated)),
+            ("list", "/persistentvolumes  ", Some("can only get individual resources of this type")),
+            ("get", "resource.k8s.io/resourceclaims ns gpu", None),
+            ("get", "storage.k8s.io/volumeattachments  own", None),
+            ("get", "storage.k8s.io/volumeattachments  other", Some(unrelated)),
+            ("create", "resource.k8s.io/resourceslices  ", None),
+            ("delete", "resource.k8s.io/resourceslices  own", None),
+            ("patch", "resource.k8s.io/resourceslices  other", Some(unrelated)),
+            (
+                "deletecollection",
+                "resource.k8s.io/resourceslices  ",
+                Some("can only list/watch/deletecollection resourceslices with nodeName field selector"),
+            ),
+            ("create", "certificates.k8s.io/podcertificaterequests ns ", None),
+            ("get", "certificates.k8s.io/podcertificaterequests  own", None),
+            (
+                "watch",
+                "certificates.k8s.io/podcertificaterequests  ",
+                Some("can only list/watch podcertificaterequests with nodeName field selector"),
+            ),
+            (
+                "delete",
+                "certificates.k8s.io/podcertificaterequests  own",
+                Some("nodes may not delete podcertificaterequests"),
+            ),
+            (
+                "update",
+                "certificates.k8s.io/podcertificaterequests/status  own",
+                Some("nodes may not access the status subresource of PodCertificateRequests"),
+            ),
+            ("watch", "certificates.k8s.io/clustertrustbundles  ", None),
             ("get", "/pods ns web", None),
             ("get", "/pods ns other", Some(unrelated)),
             ("list", "/pods  ", Some("can only list/watch pods with spec.nodeName field selector")),
@@ -281,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_listed_by_own_node_only() {
+    fn lists_are_of_the_own_node_only() {
         let authorizer = authorizer();
         for (selector, allowed) in [
             ("spec.nodeName=n1", true),
@@ -289,10 +377,16 @@ mod tests {
             ("spec.nodeName=n2", false),
             ("spec.nodeName!=n1", false),
         ] {
-            let mut list = asked("system:node:n1", "list", "/pods  ");
-            list.field_selector = selector.to_owned();
-            let decision = authorizer.authorize(&list);
-            assert_eq!(matches!(decision, Decision::Allow { .. }), allowed, "{selector}");
+            for what in [
+                "/pods  ",
+                "resource.k8s.io/resourceslices  ",
+                "certificates.k8s.io/podcertificaterequests  ",
+            ] {
+                let mut list = asked("system:node:n1", "list", what);
+                list.field_selector = selector.to_owned();
+                let decision = authorizer.authorize(&list);
+                assert_eq!(matches!(decision, Decision::Allow { .. }), allowed, "{selector} {what}");
+            }
         }
     }
 
