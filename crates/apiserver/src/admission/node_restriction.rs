@@ -3,6 +3,7 @@
 //! The node authorizer says what kinds of things a kubelet may do; this looks at the objects themselves. Reasons are
 //! upstream's.
 
+mod certificates;
 mod labels;
 mod pods;
 mod tokens;
@@ -42,7 +43,12 @@ impl NodeRestriction {
             ("", "serviceaccounts") if request.subresource == "token" => {
                 return tokens::check(&*self.objects, request, node).await;
             }
+            ("certificates.k8s.io", "podcertificaterequests") => {
+                return certificates::check(&*self.objects, request, node).await;
+            }
             ("", "nodes") => own_node(request, node),
+            ("", "persistentvolumeclaims") => claim_status(request, node),
+            ("resource.k8s.io", "resourceslices") => own_slice(request, node),
             ("coordination.k8s.io", "leases") => own_lease(request, node),
             ("storage.k8s.io", "csinodes") if name(request) != node => {
                 Err("can only access CSINode with the same name as the requesting node".to_owned())
@@ -59,6 +65,57 @@ fn name<'a>(request: &'a AdmissionRequest<'_>) -> &'a str {
         Some(object) if request.name.is_empty() => text(object, "/metadata/name"),
         _ => request.name,
     }
+}
+
+/// How upstream's messages show an operation.
+fn shown(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
+    }
+}
+
+/// The authorizer has judged by the stored object; it cannot see a new one, nor each of a collection.
+fn own_slice(request: &AdmissionRequest<'_>, node: &str) -> Result<(), String> {
+    let (slice, what) = match request.operation {
+        Operation::Create => (request.object.as_deref(), "create"),
+        Operation::Delete => (request.old, "delete"),
+        Operation::Update | Operation::Connect => return Ok(()),
+    };
+    let own = slice.is_some_and(|slice| text(slice, "/spec/nodeName") == node);
+    let why = || format!("can only {what} ResourceSlice with the same NodeName as the requesting node");
+    own.then_some(()).ok_or_else(why)
+}
+
+/// What a kubelet reports when it has resized a volume.
+const RESIZED: &[&str] = &["capacity", "conditions", "allocatedResourceStatuses", "allocatedResources"];
+
+fn claim_status(request: &AdmissionRequest<'_>, node: &str) -> Result<(), String> {
+    if request.subresource != "status" {
+        return Err("may only update PVC status".to_owned());
+    }
+    let (Operation::Update, Some(new), Some(old)) =
+        (request.operation, request.object.as_deref(), request.old)
+    else {
+        return Err(format!("unexpected operation {:?}", shown(request.operation)));
+    };
+    let rest = |claim: &Tree| {
+        let mut rest = claim.clone();
+        for (part, fields) in [("metadata", &["resourceVersion", "managedFields"][..]), ("status", RESIZED)] {
+            if let Some(part) = rest.get_mut(part).and_then(Tree::as_object_mut) {
+                part.retain(|field, _| !fields.contains(&field.as_str()));
+            }
+        }
+        rest
+    };
+    if rest(new) != rest(old) {
+        return Err(format!(
+            "node {node:?} is not allowed to update fields other than status.quantity and status.conditions"
+        ));
+    }
+    Ok(())
 }
 
 fn own_lease(request: &AdmissionRequest<'_>, node: &str) -> Result<(), String> {
@@ -113,3 +170,6 @@ impl Admission for NodeRestriction {
         Box::pin(async move { self.check(request).await })
     }
 }
+
+#[cfg(test)]
+mod tests;

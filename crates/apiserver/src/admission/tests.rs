@@ -396,7 +396,7 @@ async fn kubelets_mirror_static_pods_only() {
         ),
         (
             |p| p["metadata"]["ownerReferences"][0]["uid"] = "x".into(),
-            "node n1 UID mismatch: expected node-uid got x",
+            "node n1 UID mismatch: expected x got node-uid",
         ),
         (
             |p| p["metadata"]["ownerReferences"][0]["controller"] = false.into(),

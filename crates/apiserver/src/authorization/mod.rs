@@ -24,6 +24,7 @@ pub use forbidden::forbidden;
 pub use indexes::Indexes;
 pub use node::{NodeAuthorizer, node_of};
 pub use node_graph::NodeGraph;
+pub(crate) use node_references::{Kind, referred_by};
 pub use rbac::{Held, Rbac};
 pub use rules::PolicyRule;
 

@@ -6,7 +6,8 @@
 use std::sync::{Arc, LazyLock};
 
 use super::bootstrap;
-use super::node_graph::{Kind, NodeGraph};
+use super::node_graph::NodeGraph;
+use super::node_references::Kind;
 use super::rules::PolicyRule;
 use crate::request::{Attributes, Decision, User};
 

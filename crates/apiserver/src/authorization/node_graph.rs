@@ -7,8 +7,7 @@ use parking_lot::RwLock;
 use steersman_apimachinery::Tree;
 
 use super::follow::{Change, Index};
-pub use super::node_references::Kind;
-use super::node_references::{Target, itself, of_pod, of_volume};
+use super::node_references::{Kind, Target, itself, of_pod, of_volume};
 use crate::view::text;
 
 /// Follows pods, volumes, and what belongs to a node by its `spec.nodeName`.

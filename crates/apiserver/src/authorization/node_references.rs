@@ -53,15 +53,19 @@ const VOLUME_SECRETS: &[&str] = &[
     "/csi/nodeExpandSecretRef",
 ];
 
-/// All that a pod refers to, itself included.
+/// All that a pod on a node gives to the node, itself included.
 pub(super) fn of_pod(pod: &Tree) -> BTreeSet<Target> {
-    let pod_itself = itself(Kind::Pod, pod);
-    let (namespace, pod_name) = (pod_itself.1.clone(), pod_itself.2.clone());
-    let mut found = BTreeSet::from([pod_itself]);
-    if pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some() {
-        // A kubelet makes these: by them it must not come by anything else.
-        return found;
-    }
+    let is_mirror = pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some();
+    // A kubelet makes mirror pods: by them it must not come by anything else.
+    let mut found = if is_mirror { BTreeSet::new() } else { referred_by(pod) };
+    found.insert(itself(Kind::Pod, pod));
+    found
+}
+
+/// All that a pod refers to: kind, namespace, name.
+pub fn referred_by(pod: &Tree) -> BTreeSet<Target> {
+    let (_, namespace, pod_name) = itself(Kind::Pod, pod);
+    let mut found = BTreeSet::new();
     let mut note = |kind: Kind, name: &str| {
         if !name.is_empty() {
             found.insert((kind, namespace.clone(), name.to_owned()));

@@ -4,6 +4,7 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::status::ApiError;
 
 use super::super::forbidden;
+use crate::authorization::{Kind, referred_by};
 use crate::request::{AdmissionRequest, ObjectReader, Operation};
 use crate::view::{items, text};
 
@@ -14,12 +15,7 @@ pub(super) async fn check(
     request: &AdmissionRequest<'_>,
     node: &str,
 ) -> Result<(), ApiError> {
-    let operation = match request.operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-        Operation::Delete => "DELETE",
-        Operation::Connect => "CONNECT",
-    };
+    let operation = super::shown(request.operation);
     let outcome = match (request.subresource, request.operation) {
         ("", Operation::Create) => create(objects, request, node).await,
         ("", Operation::Delete) => {
@@ -33,9 +29,11 @@ pub(super) async fn check(
         ("status", _) => Err(format!("unexpected operation {operation:?}")),
         ("eviction", Operation::Create) => {
             let pod = stored(objects, request).await?;
-            owned(&pod, node, "can only evict pods with spec.nodeName set to itself")
+            let own = text(&pod, "/spec/nodeName") == node;
+            let why = || format!("node {node} can only evict pods with spec.nodeName set to itself");
+            own.then_some(()).ok_or_else(why)
         }
-        ("eviction", _) => Err(format!("unexpected operation {operation:?}")),
+        ("eviction", _) => Err(format!("unexpected operation {operation}")),
         (other, _) => {
             Err(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"))
         }
@@ -62,7 +60,24 @@ fn status(request: &AdmissionRequest<'_>, node: &str) -> Result<(), String> {
     if labels(new) != labels(old) {
         return Err(format!("node {node:?} cannot update labels through pod status"));
     }
+    // Who may name the claims of a pod may read any claim.
+    if made_claims(new) != made_claims(old) {
+        return Err(format!("node {node:?} cannot update resource claim statues"));
+    }
+    if extended_claim(new) != extended_claim(old) {
+        return Err(format!("node {node:?} cannot update extended resource claim status"));
+    }
     Ok(())
+}
+
+fn made_claims(pod: &Tree) -> Vec<(&str, Option<&Tree>)> {
+    let made = items(pod, "/status/resourceClaimStatuses");
+    made.iter().map(|claim| (text(claim, "/name"), claim.get("resourceClaimName"))).collect()
+}
+
+fn extended_claim(pod: &Tree) -> Option<(&str, &[Tree])> {
+    let claim = pod.pointer("/status/extendedResourceClaimStatus").filter(|claim| !claim.is_null())?;
+    Some((text(claim, "/resourceClaimName"), items(claim, "/requestMappings")))
 }
 
 async fn create(
@@ -83,7 +98,7 @@ async fn create(
     let uid = known.as_deref().map(|node| text(node, "/metadata/uid")).unwrap_or_default();
     let claimed = text(owner, "/uid");
     if uid != claimed {
-        return Err(format!("node {node} UID mismatch: expected {uid} got {claimed}"));
+        return Err(format!("node {node} UID mismatch: expected {claimed} got {uid}"));
     }
     match references(pod) {
         Some(what) => Err(format!("node {node:?} can not create pods that reference {what}")),
@@ -113,34 +128,49 @@ fn single_owner<'p>(pod: &'p Tree, node: &str) -> Result<&'p Tree, String> {
     Ok(owner)
 }
 
+/// Kinds of volumes, and of parts of projected ones, that only the API can fill.
+const API_VOLUMES: &[(&str, &str)] = &[
+    ("configMap", "configmaps (via configmap volumes)"),
+    ("secret", "secrets (via secret volumes)"),
+    ("csi", "csidrivers (via CSI volumes)"),
+    ("glusterfs", "endpoints (via glusterFS volumes)"),
+    ("persistentVolumeClaim", "persistentvolumeclaims"),
+    ("ephemeral", "persistentvolumeclaims (via ephemeral volumes)"),
+    ("azureFile", "secrets (via azureFile volumes)"),
+];
+const API_PROJECTIONS: &[(&str, &str)] = &[
+    ("configMap", "configmaps (via projected volumes)"),
+    ("secret", "secrets (via projected volumes)"),
+    ("serviceAccountToken", "serviceaccounts (via projected volumes)"),
+    ("clusterTrustBundle", "clustertrustbundles"),
+    ("podCertificate", "podcertificates"),
+];
+
 /// What only the API could give the pod, if it asks for such.
 fn references(pod: &Tree) -> Option<&'static str> {
-    if !text(pod, "/spec/serviceAccountName").is_empty() {
-        return Some("a service account");
+    let referred = referred_by(pod);
+    let refers_to = |kind: Kind| referred.iter().any(|target| target.0 == kind);
+    if refers_to(Kind::ServiceAccount) {
+        return Some("serviceaccounts");
     }
-    let has = |needles: &[&str]| {
-        let mentioned = |tree: &Tree| needles.iter().any(|needle| mentions(tree, needle));
-        ["volumes", "containers", "initContainers", "ephemeralContainers", "imagePullSecrets"]
-            .iter()
-            .any(|field| pod["spec"].get(field).is_some_and(mentioned))
-    };
-    let pull = !items(pod, "/spec/imagePullSecrets").is_empty();
-    if pull || has(&["secret", "secretKeyRef", "secretRef", "nodePublishSecretRef"]) {
+    if refers_to(Kind::Secret) {
         return Some("secrets");
     }
-    if has(&["configMap", "configMapKeyRef", "configMapRef"]) {
+    if refers_to(Kind::ConfigMap) {
         return Some("configmaps");
     }
-    has(&["persistentVolumeClaim", "ephemeral"]).then_some("persistentvolumeclaims")
+    if !items(pod, "/spec/resourceClaims").is_empty() {
+        return Some("resourceclaims");
+    }
+    items(pod, "/spec/volumes").iter().find_map(|volume| {
+        let projected =
+            || items(volume, "/projected/sources").iter().find_map(|s| first_of(s, API_PROJECTIONS));
+        first_of(volume, API_VOLUMES).or_else(projected)
+    })
 }
 
-/// Whether a field of this name is set anywhere within.
-fn mentions(tree: &Tree, field: &str) -> bool {
-    match tree {
-        Tree::Object(fields) => {
-            fields.iter().any(|(key, value)| (key == field && !value.is_null()) || mentions(value, field))
-        }
-        Tree::Array(items) => items.iter().any(|item| mentions(item, field)),
-        _ => false,
-    }
+/// What the first field of the table that the source has stands for.
+fn first_of(source: &Tree, table: &[(&str, &'static str)]) -> Option<&'static str> {
+    let has = |field: &str| source.get(field).is_some_and(|value| !value.is_null());
+    table.iter().find(|(field, _)| has(field)).map(|(_, what)| *what)
 }
