@@ -51,12 +51,15 @@ impl Reconciler for Aggregation {
         let Some(rules) = aggregated_rules(&role, &self.roles.cache().list())? else {
             return Ok(Requeue::NEVER);
         };
-        let patch = json!({
+        let mut patch = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",
             "metadata": {"name": key.name},
-            "rules": rules,
         });
+        if !rules.is_empty() {
+            // Without any the field is given up, as upstream does: it vanishes unless somebody else wrote it, too.
+            patch["rules"] = json!(rules);
+        }
         let params = PatchParams::apply(Self::NAME).force();
         let api = self.context.cluster::<ClusterRole>();
         let applied = api.patch(&key.name, &params, &Patch::Apply(patch)).await;
