@@ -1,5 +1,5 @@
-//! What exists in every cluster from the start: the default namespaces, and the `kubernetes` service with where it
-//! leads. Created through the generic path like everything else.
+//! What exists in every cluster from the start: the default namespaces, the priority classes of the system, and the
+//! `kubernetes` service with where it leads. Created through the generic path like everything else.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::Object;
 use steersman_apimachinery::status::ApiError;
+use steersman_registry::system_priority_classes;
 use tower::Service;
 
 use crate::config::StartError;
@@ -32,6 +33,9 @@ pub async fn ensure(server: &ApiServer, advertise: SocketAddr, service: IpAddr) 
     for name in NAMESPACES {
         let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         one(server, "/api/v1/namespaces", object, Existing::Keep).await?;
+    }
+    for class in system_priority_classes() {
+        one(server, "/apis/scheduling.k8s.io/v1/priorityclasses", class, Existing::Keep).await?;
     }
     let core = "/api/v1/namespaces/default";
     one(server, &format!("{core}/services"), service_object(advertise, service), Existing::Keep).await?;

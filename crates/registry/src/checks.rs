@@ -9,6 +9,7 @@ use steersman_apimachinery::names::{
     dns1123_label_problems, dns1123_subdomain_problems, percent_problems, port_name_problems,
     port_number_problems, qualified_name_problems,
 };
+use steersman_apimachinery::quantity::Quantity;
 
 use crate::addresses;
 use crate::tree::{Read, same};
@@ -91,6 +92,42 @@ pub(crate) fn subdomain(found: &mut ErrorList, path: &Path, value: &str) {
 /// A qualified name.
 pub(crate) fn qualified(found: &mut ErrorList, path: &Path, value: &str) {
     invalid(found, path, value, qualified_name_problems(value));
+}
+
+/// The name of a driver (of volumes, of devices): a DNS subdomain of at most 63 characters, in any case. `too_long` is
+/// how upstream counts at this place.
+pub(crate) fn driver_name(
+    found: &mut ErrorList,
+    path: &Path,
+    name: &str,
+    too_long: fn(Path, usize) -> Error,
+) {
+    const MAX: usize = 63;
+    if !required(found, path.clone(), name) {
+        return;
+    }
+    if name.len() > MAX {
+        found.push(too_long(path.clone(), MAX));
+    }
+    invalid(found, path, name, dns1123_subdomain_problems(&name.to_lowercase(), false));
+}
+
+/// An amount that is not below zero. What is no amount the decoder has refused.
+pub(crate) fn not_negative_quantity(found: &mut ErrorList, path: Path, value: &Tree) {
+    if let Ok(amount) = Quantity::from_tree(value)
+        && amount.signum() < 0
+    {
+        found.push(Error::invalid(path, amount.to_string(), "must be greater than or equal to 0"));
+    }
+}
+
+/// An amount above zero. What is no amount the decoder has refused.
+pub(crate) fn positive_quantity(found: &mut ErrorList, path: Path, value: &Tree) {
+    if let Ok(amount) = Quantity::from_tree(value)
+        && amount.signum() <= 0
+    {
+        found.push(Error::invalid(path, amount.to_string(), "must be greater than zero"));
+    }
 }
 
 /// The number of a port.
@@ -250,6 +287,39 @@ pub(crate) mod tests {
     /// The problems as a client reads them.
     pub(crate) fn texts(found: &ErrorList) -> Vec<String> {
         found.iter().map(ToString::to_string).collect()
+    }
+
+    /// Puts a value at a JSON pointer, whose parents are made.
+    pub(crate) fn put(tree: &mut Tree, pointer: &str, value: Tree) {
+        let mut here = tree;
+        for part in pointer.split('/').skip(1) {
+            here = match part.parse::<usize>() {
+                Ok(index) => {
+                    if here.is_null() {
+                        *here = Tree::Array(Vec::new());
+                    }
+                    let items = here.as_array_mut().expect("a list");
+                    items.resize(items.len().max(index + 1), Tree::Null);
+                    &mut items[index]
+                }
+                Err(_) => &mut here[&part.replace("~1", "/")],
+            };
+        }
+        *here = value;
+    }
+
+    /// Each case puts a value into an object that has no problem and names the problems that there are then.
+    pub(crate) fn assert_problems(
+        good: &Tree,
+        check: impl Fn(&Tree) -> ErrorList,
+        cases: impl IntoIterator<Item = (&'static str, Tree, Vec<&'static str>)>,
+    ) {
+        assert_eq!(texts(&check(good)), Vec::<String>::new(), "the object without a problem");
+        for (pointer, value, want) in cases {
+            let mut tree = good.clone();
+            put(&mut tree, pointer, value.clone());
+            assert_eq!(texts(&check(&tree)), want, "{pointer} = {value}");
+        }
     }
 
     #[test]

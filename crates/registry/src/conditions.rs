@@ -54,12 +54,18 @@ fn is_reason(reason: &str) -> bool {
         && !reason.ends_with([',', ':'])
 }
 
+/// Whether the condition `name` is true.
+pub(crate) fn is_true(list: &[Tree], name: &str) -> bool {
+    let found = list.iter().find(|condition| condition.text("type") == name);
+    found.is_some_and(|condition| condition.text("status") == "True")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::checks::tests::texts;
+    use crate::checks::tests::assert_problems;
 
     #[test]
     fn problems_read_as_upstream_words_them() {
@@ -101,14 +107,8 @@ mod tests {
             ),
             ("/1", good[0].clone(), vec!["conditions[1]: Duplicate value: \"Ready\""]),
         ];
-        for (pointer, value, want) in cases {
-            let mut list = good.clone();
-            match pointer.strip_prefix("/0/") {
-                Some(field) => list[0][field] = value,
-                None => list.as_array_mut().expect("a list").push(value),
-            }
-            assert_eq!(texts(&check(&list)), want, "{pointer}");
-        }
+        assert_problems(&good, check, cases);
         assert!(!is_reason("a-b") && !is_reason("9a") && !is_reason("a:") && is_reason("A_b,c:d"));
+        assert!(is_true(good.items(""), "Ready") && !is_true(good.items(""), "Failed"));
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::quantity::Quantity;
 
 use crate::tree::Read;
 use crate::{Column, ColumnKind};
@@ -44,6 +45,16 @@ pub(crate) const fn integer(
     cell: Cell,
 ) -> Column {
     Column { name, kind: ColumnKind::Integer, priority, description, cell }
+}
+
+/// A column of truth values.
+pub(crate) const fn boolean(
+    name: &'static str,
+    priority: i32,
+    description: &'static str,
+    cell: Cell,
+) -> Column {
+    Column { name, kind: ColumnKind::Boolean, priority, description, cell }
 }
 
 fn name(object: &Tree, _: Timestamp) -> Value {
@@ -147,6 +158,16 @@ pub(crate) fn integer_cell(count: usize) -> Value {
 /// The integer at `path` as a cell; 0 if there is none.
 pub(crate) fn integer_of(object: &Tree, path: &str) -> Value {
     object.int(path).unwrap_or(0).into()
+}
+
+/// The string at `path` as a cell; `<unset>` if there is none.
+pub(crate) fn text_or_unset(object: &Tree, path: &str) -> Value {
+    object.at(path).as_str().unwrap_or("<unset>").into()
+}
+
+/// The quantity that `value` is, in its canonical form; `0` if there is none.
+pub(crate) fn quantity(value: Option<&Tree>) -> String {
+    value.and_then(|value| Quantity::from_tree(value).ok()).unwrap_or_default().to_string()
 }
 
 /// The names of the containers of `spec.template`, with commas.

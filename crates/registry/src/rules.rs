@@ -58,6 +58,18 @@ pub(crate) fn keep_metadata_for_status(new: &mut Tree, old: &Tree) {
     }
 }
 
+/// Prepares the update of an object whose `spec` is written by users and whose `status` is written by its controller:
+/// neither write changes the other part. Gives whether it is the status that is written.
+pub(crate) fn keep_apart(new: &mut Tree, old: &Tree, context: &Context) -> bool {
+    let status = context.subresource == Some("status");
+    if status {
+        keep_spec(new, old);
+    } else {
+        new.copy(old, "status");
+    }
+    status
+}
+
 /// Whether `field` says something else than before.
 pub(crate) fn differs(new: &Tree, old: &Tree, field: &str) -> bool {
     !same(new.at(field), old.at(field))

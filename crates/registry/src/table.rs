@@ -2,7 +2,8 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, apps, certificates, coordination, core, discovery, networking, policy, print, rbac, review,
+    Strategy, apps, certificates, coordination, core, discovery, networking, node, policy, print, rbac,
+    review, scheduling, storage, storagemigration,
 };
 
 static RESOURCES: &[Resource] = &[
@@ -12,6 +13,7 @@ static RESOURCES: &[Resource] = &[
     core::event::RESOURCE,
     core::namespace::RESOURCE,
     core::node::RESOURCE,
+    core::persistentvolume::RESOURCE,
     core::pod::RESOURCE,
     core::podtemplate::RESOURCE,
     core::replicationcontroller::RESOURCE,
@@ -40,11 +42,20 @@ static RESOURCES: &[Resource] = &[
     networking::ipaddress::RESOURCE,
     networking::networkpolicy::RESOURCE,
     networking::servicecidr::RESOURCE,
+    node::runtimeclass::RESOURCE,
     policy::poddisruptionbudget::RESOURCE,
     rbac::CLUSTER_ROLE_BINDINGS,
     rbac::CLUSTER_ROLES,
     rbac::ROLE_BINDINGS,
     rbac::ROLES,
+    scheduling::priorityclass::RESOURCE,
+    storage::csidriver::RESOURCE,
+    storage::csinode::RESOURCE,
+    storage::csistoragecapacity::RESOURCE,
+    storage::storageclass::RESOURCE,
+    storage::volumeattachment::RESOURCE,
+    storage::volumeattributesclass::RESOURCE,
+    storagemigration::storageversionmigration::RESOURCE,
 ];
 
 /// Every resource that the server serves without custom resources.

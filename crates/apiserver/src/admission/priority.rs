@@ -10,9 +10,6 @@ use super::{forbidden, is_pod};
 use crate::request::{Admission, AdmissionRequest, ObjectReader, Operation};
 use crate::view::text;
 
-/// The classes that every cluster has.
-const SYSTEM: [(&str, i64); 2] =
-    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 const PREEMPT: &str = "PreemptLowerPriority";
 
 /// See the module.
@@ -37,8 +34,9 @@ impl Class {
         }
     }
 
-    fn plain(name: &str, value: i64) -> Self {
-        Self { name: name.to_owned(), value, preemption: PREEMPT.to_owned() }
+    /// What pods get where no class is the default.
+    fn none() -> Self {
+        Self { name: String::new(), value: 0, preemption: PREEMPT.to_owned() }
     }
 }
 
@@ -53,11 +51,7 @@ impl Priority {
             return Some(self.default_class().await);
         }
         let found = self.objects.get("scheduling.k8s.io", "priorityclasses", "", name).await;
-        let system = || {
-            let (name, value) = SYSTEM.iter().find(|(system, _)| *system == name)?;
-            Some(Class::plain(name, *value))
-        };
-        found.map(|object| Class::read(&object)).or_else(system)
+        found.map(|object| Class::read(&object))
     }
 
     /// Of several defaults the lowest, as upstream has it.
@@ -65,7 +59,7 @@ impl Priority {
         let all = self.objects.list("scheduling.k8s.io", "priorityclasses", "").await;
         let is_default = |class: &&Arc<Tree>| class.get("globalDefault") == Some(&Tree::Bool(true));
         let defaults = all.iter().filter(is_default).map(|class| Class::read(class));
-        defaults.min_by_key(|class| class.value).unwrap_or_else(|| Class::plain("", 0))
+        defaults.min_by_key(|class| class.value).unwrap_or_else(Class::none)
     }
 
     async fn create(&self, request: &mut AdmissionRequest<'_>) -> Result<(), ApiError> {

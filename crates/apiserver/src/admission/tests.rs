@@ -58,6 +58,9 @@ fn world() -> Arc<FakeObjects> {
         json!({"metadata": {"name": "high"}, "value": 1000,
         "preemptionPolicy": "Never"}),
     );
+    for class in steersman_registry::system_priority_classes() {
+        objects.put("scheduling.k8s.io", "priorityclasses", class);
+    }
     Arc::new(objects)
 }
 

@@ -139,3 +139,15 @@ async fn events_are_served_in_both_groups() {
         (&json!("events.k8s.io/v1"), &json!("m"), &json!("p"))
     );
 }
+
+#[tokio::test]
+async fn the_priority_classes_of_the_system_are_there() {
+    let harness = Harness::new().await;
+    let classes = harness.get("/apis/scheduling.k8s.io/v1/priorityclasses").await.ok();
+    let found: Vec<_> =
+        classes["items"].as_array().unwrap().iter().map(|class| &class["metadata"]["name"]).collect();
+    assert_eq!(found, ["system-cluster-critical", "system-node-critical"]);
+    let again = &steersman_registry::system_priority_classes()[0];
+    let (code, reason, _) = harness.post("/apis/scheduling.k8s.io/v1/priorityclasses", again).await.failure();
+    assert_eq!((code, reason.as_str()), (409, "AlreadyExists"));
+}

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod networking;
+mod storage;
 
 use serde_json::{Value, json};
 
@@ -64,7 +65,7 @@ pub fn of(kind: &str, group: &str) -> Value {
             "status": {"disruptionsAllowed": 1},
         }),
         ("Binding", _) => json!({"target": {"kind": "Node", "name": "n1"}}),
-        _ => json!({}),
+        _ => storage::of(kind),
     };
     object["metadata"] = json!({
         "name": "sample", "namespace": "default", "uid": "6f1d", "resourceVersion": "5",

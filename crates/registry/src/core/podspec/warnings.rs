@@ -28,7 +28,18 @@ const OLD_LABELS: &[(&str, &str)] = &[
         "beta.kubernetes.io/instance-type",
         "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
     ),
+    ("app.kubernetes.io/created-by", "deprecated since v1.9"),
+    (
+        "scheduler.alpha.kubernetes.io/preferAvoidPods",
+        "deprecated since v1.22; use Taints and Tolerations instead",
+    ),
+    ("node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"),
 ];
+
+/// What to say about a label of nodes that has a newer name.
+pub(crate) fn old_label(key: &str) -> Option<&'static str> {
+    OLD_LABELS.iter().find(|(label, _)| *label == key).map(|(_, why)| *why)
+}
 
 /// Volume sources that nothing serves any more.
 const OLD_VOLUMES: &[(&str, &str)] = &[

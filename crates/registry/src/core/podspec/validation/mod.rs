@@ -13,7 +13,8 @@ mod security;
 mod volumes;
 
 pub(crate) use resources::{quantity as resource_quantity, requirements as resource_requirements};
-pub(crate) use scheduling::{taint_effect, tolerations};
+pub(crate) use scheduling::{node_selector, taint_effect, tolerations};
+pub(crate) use volumes::host_path;
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};

@@ -32,19 +32,23 @@ pub(super) fn affinity(found: &mut ErrorList, affinity: &Tree, path: &Path) {
 
 fn node_affinity(found: &mut ErrorList, affinity: &Tree, path: &Path) {
     if affinity.has(REQUIRED) {
-        let path = path.child(REQUIRED).child("nodeSelectorTerms");
-        let terms = affinity.at(REQUIRED).items("nodeSelectorTerms");
-        if terms.is_empty() {
-            found.push(Error::required(path.clone(), "must have at least one node selector term"));
-        }
-        for (index, term) in terms.iter().enumerate() {
-            node_term(found, term, &path.index(index));
-        }
+        node_selector(found, affinity.at(REQUIRED), &path.child(REQUIRED));
     }
     for (index, term) in affinity.items(PREFERRED).iter().enumerate() {
         let path = path.child(PREFERRED).index(index);
         weight(found, term, &path);
         node_term(found, term.at("preference"), &path.child("preference"));
+    }
+}
+
+/// A choice of nodes by labels and fields.
+pub(crate) fn node_selector(found: &mut ErrorList, selector: &Tree, path: &Path) {
+    let (terms, path) = (selector.items("nodeSelectorTerms"), path.child("nodeSelectorTerms"));
+    if terms.is_empty() {
+        found.push(Error::required(path.clone(), "must have at least one node selector term"));
+    }
+    for (index, term) in terms.iter().enumerate() {
+        node_term(found, term, &path.index(index));
     }
 }
 

@@ -142,7 +142,8 @@ fn empty_dir(found: &mut ErrorList, source: &Tree, path: &Path) {
     }
 }
 
-fn host_path(found: &mut ErrorList, source: &Tree, path: &Path) {
+/// A directory of the node, whose `path` is not empty.
+pub(crate) fn host_path(found: &mut ErrorList, source: &Tree, path: &Path) {
     const KINDS: [&str; 8] =
         ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
     no_steps_back(found, &path.child("path"), source.text("path"));

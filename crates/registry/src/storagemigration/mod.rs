@@ -1,0 +1,3 @@
+//! The group `storagemigration.k8s.io`.
+
+pub(crate) mod storageversionmigration;
