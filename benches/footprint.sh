@@ -73,7 +73,9 @@ idle() { # WHAT
 pod_start() {
     local image number name phase watch
     image=$(kubectl_ get deployment steersman-demo -o 'jsonpath={.spec.template.spec.containers[0].image}')
-    kubectl_ get pods --selector run --watch --no-headers -o 'custom-columns=N:.metadata.name,P:.status.phase' \
+    # Not through a function: it is kubectl itself that is killed at the end, or the watch would keep the pipe open.
+    kubectl --kubeconfig "$DATA/admin.kubeconfig" get pods --selector run --watch --no-headers \
+        -o 'custom-columns=N:.metadata.name,P:.status.phase' \
         > >(while read -r name phase; do echo "${EPOCHREALTIME/./} $name $phase"; done >"$WORK/seen") &
     watch=$!
     for number in $(seq "$PODS"); do

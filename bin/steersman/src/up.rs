@@ -6,6 +6,7 @@ mod detach;
 pub mod node;
 mod progress;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -56,7 +57,12 @@ pub fn main(arguments: &Arguments) -> Result<()> {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("STEERSMAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let to_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(to_terminal)
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 /// The parts that run, and what ends them.

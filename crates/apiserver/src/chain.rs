@@ -12,9 +12,9 @@ use http::{HeaderName, HeaderValue, Request};
 use steersman_apimachinery::status::ApiError;
 
 use crate::authentication::impersonate;
-use crate::authorization::forbidden;
+use crate::authorization::require;
 use crate::dispatch;
-use crate::request::{Attributes, Decision, User};
+use crate::request::{Attributes, User};
 use crate::server::Inner;
 use crate::wire::body::{Body, Response};
 use crate::wire::info::RequestInfo;
@@ -124,7 +124,7 @@ async fn guarded(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Re
 
 async fn process(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Result<Response, ApiError> {
     let user = identify(server, &mut exchange.parts).await?;
-    authorize(server, &attributes(&exchange.info, &exchange.query, &user))?;
+    require(&*server.authorizer, &attributes(&exchange.info, &exchange.query, &user)).await?;
     dispatch::dispatch(server, exchange, &user, body).await
 }
 
@@ -141,16 +141,8 @@ async fn identify(server: &Inner, parts: &mut Parts) -> Result<Arc<User>, ApiErr
         },
     };
     let user = Arc::new(user);
-    let other = impersonate(&mut parts.headers, &user, &*server.authorizer)?;
+    let other = impersonate(&mut parts.headers, &user, &*server.authorizer).await?;
     Ok(other.map_or(user, Arc::new))
-}
-
-/// 403 unless it is allowed.
-pub fn authorize(server: &Inner, attributes: &Attributes) -> Result<(), ApiError> {
-    match server.authorizer.authorize(attributes) {
-        Decision::Allow { .. } => Ok(()),
-        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, &reason)),
-    }
 }
 
 /// The request as authorization sees it.

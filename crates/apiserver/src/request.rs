@@ -85,10 +85,25 @@ pub enum Decision {
     },
 }
 
-/// Decides from memory; never waits.
+/// Decides from memory.
 pub trait Authorizer: Send + Sync + 'static {
-    /// Whether the request may go on.
+    /// Whether the request may go on, as far as is known now. Never waits.
     fn authorize(&self, attributes: &Attributes) -> Decision;
+
+    /// Waits until every write that was acknowledged before the call is known; not for long.
+    fn catch_up(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Whether the request may go on. Nobody is refused on old news: before that, the authorizer catches up.
+pub async fn decide(authorizer: &dyn Authorizer, attributes: &Attributes) -> Decision {
+    let decision = authorizer.authorize(attributes);
+    if !matches!(decision, Decision::NoOpinion { .. }) {
+        return decision;
+    }
+    authorizer.catch_up().await;
+    authorizer.authorize(attributes)
 }
 
 /// What a write does.

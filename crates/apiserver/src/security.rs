@@ -7,7 +7,7 @@ use steersman_pki::{ClientVerifier, ClusterPki, PkiError};
 use steersman_store::BoxFuture;
 
 use crate::authentication::{Authentication, ClientCertificates, ServiceAccountTokens};
-use crate::authorization::{Authorization, Indexes, RoleEscalation};
+use crate::authorization::{Indexes, LiveAuthorization, RoleEscalation};
 use crate::config::{Creation, HealthCheck, IssuerDocuments};
 use crate::request::{Admission, Authorizer, ObjectReader};
 use crate::storage::Storage;
@@ -43,8 +43,9 @@ impl Security {
         let tokens = Arc::new(ServiceAccountTokens::new(issuer.clone(), objects.clone()));
         let certificates = ClientCertificates::new(ClientVerifier::new([pki.ca().certificate()])?);
         let indexes = Arc::new(Indexes::default());
-        let (graph, rbac) = (indexes.graph().clone(), indexes.rbac().clone());
-        let authorizer: Arc<dyn Authorizer> = Arc::new(Authorization::new(graph, rbac.clone()));
+        let rbac = indexes.rbac().clone();
+        let authorizer: Arc<dyn Authorizer> =
+            Arc::new(LiveAuthorization::new(indexes.clone(), storage.clone()));
         let escalation = RoleEscalation::new(rbac.clone(), authorizer.clone());
         let requests = TokenRequests::new(issuer.clone(), objects.clone());
         Ok(Self {

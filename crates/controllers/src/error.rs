@@ -17,6 +17,11 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// Whether the cache was behind what is stored. Looking again mends it, so it is nothing to report.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if is_conflict(source) || is_taken(source))
+    }
+
     /// What the API server said, as an event or a condition quotes it.
     pub(crate) fn detail(&self) -> String {
         match self {

@@ -145,15 +145,22 @@ async fn follow<K: Referred>(
                 if known.borrow().is_some() {
                     continue;
                 }
-                Err(Missing {
-                    not_found: false,
-                    message: format!("failed to get {kind} \"{name}\": {error}"),
-                })
+                Err(Missing { not_found: false, message: refusal(&error) })
             }
         };
         known.send_replace(Some(next));
         listeners.lock().values().for_each(|listener| listener.notify_one());
     }
+}
+
+/// What the API said, without the layers around it; what went wrong on the way if it said nothing.
+fn refusal(error: &watcher::Error) -> String {
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let said = chain.filter_map(|error| error.downcast_ref()).find_map(|error| match error {
+        kube::Error::Api(status) => Some(status.message.clone()),
+        _ => None,
+    });
+    said.unwrap_or_else(|| error.to_string())
 }
 
 fn timed_out(kind: &str) -> Missing {

@@ -8,8 +8,8 @@ use steersman_apimachinery::status::ApiError;
 
 use super::service_accounts::{service_account_groups, split_service_account};
 use super::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED};
-use crate::authorization::forbidden;
-use crate::request::{Attributes, Authorizer, Decision, User};
+use crate::authorization::require;
+use crate::request::{Attributes, Authorizer, User};
 
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
@@ -28,7 +28,7 @@ struct Wanted {
 
 /// Takes the impersonation headers off a request and gives the user it acts as: `None` if it asks for nobody. Every
 /// part of the identity must be allowed to `user`.
-pub fn impersonate(
+pub async fn impersonate(
     headers: &mut HeaderMap,
     user: &Arc<User>,
     authorizer: &dyn Authorizer,
@@ -42,12 +42,7 @@ pub fn impersonate(
         return Err(ApiError::bad_request(format!("requested {what} without impersonating a user")));
     }
     for attributes in wanted.questions(user) {
-        match authorizer.authorize(&attributes) {
-            Decision::Allow { .. } => {}
-            Decision::Deny { reason } | Decision::NoOpinion { reason } => {
-                return Err(forbidden(&attributes, &reason));
-            }
-        }
+        require(authorizer, &attributes).await?;
     }
     Ok(Some(wanted.into_user()))
 }

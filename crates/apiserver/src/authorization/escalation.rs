@@ -139,8 +139,14 @@ impl Admission for RoleEscalation {
     }
 
     fn validate<'a>(&'a self, request: &'a AdmissionRequest<'_>) -> BoxFuture<'a, Result<(), ApiError>> {
-        let outcome = if request.group == GROUP { self.check(request) } else { Ok(()) };
-        Box::pin(std::future::ready(outcome))
+        if request.group != GROUP || self.check(request).is_ok() {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        Box::pin(async {
+            // The author may have been given the rights a moment ago.
+            self.authorizer.catch_up().await;
+            self.check(request)
+        })
     }
 }
 

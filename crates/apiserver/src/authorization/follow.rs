@@ -1,10 +1,11 @@
-//! Indexes that follow the store: list, then watch; after a gap, list again.
+//! Indexes that follow the store: list, then watch; after a gap, list again. A [`Position`] says how far an index has
+//! come, and lets a reader wait for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use steersman_apimachinery::Tree;
-use steersman_store::{Event, Prefix, RangeOptions, Store, StoreError, Versioned, WatchError};
+use steersman_store::{Event, Prefix, RangeOptions, Revision, Store, StoreError, Versioned, WatchError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -44,16 +45,56 @@ pub struct Source {
     pub decode: Decode,
 }
 
-/// Keeps `index` at what `source` has of `resource` until `stop`. `synced` becomes true once everything that existed
-/// at the start is in, and stays true.
+/// How far an index has come with one resource, and how far somebody needs it to come.
+pub struct Position {
+    wanted: watch::Sender<Revision>,
+    /// Everything up to here is in the index; `None` until it has read the store for the first time.
+    reached: watch::Sender<Option<Revision>>,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { wanted: watch::Sender::new(Revision(0)), reached: watch::Sender::new(None) }
+    }
+}
+
+impl Position {
+    /// Whether everything that existed at the start is in.
+    pub fn is_synced(&self) -> bool {
+        self.reached.borrow().is_some()
+    }
+
+    /// Waits until everything that existed at the start is in.
+    pub async fn synced(&self) {
+        self.reach(Revision(0)).await;
+    }
+
+    /// Asks the index to come as far as `revision`, without waiting.
+    pub fn want(&self, revision: Revision) {
+        self.wanted.send_if_modified(|wanted| std::mem::replace(wanted, revision.max(*wanted)) < revision);
+    }
+
+    /// Waits until everything up to `revision` is in; somebody must have asked for it.
+    pub async fn reach(&self, revision: Revision) {
+        // The sender is ours, so the channel is open.
+        let _ = self.reached.subscribe().wait_for(|reached| *reached >= Some(revision)).await;
+    }
+
+    /// For a resource that nobody serves: there is nothing to wait for.
+    pub fn set_complete(&self) {
+        self.reached.send_replace(Some(Revision(u64::MAX)));
+    }
+}
+
+/// Keeps `index` at what `source` has of `resource` until `stop`, and `position` at how far that is.
 pub async fn follow(
     source: Source,
     resource: &'static str,
     index: Arc<dyn Index>,
-    synced: watch::Sender<bool>,
+    position: Arc<Position>,
     stop: CancellationToken,
 ) {
-    let follower = Follower { source, resource, index, synced };
+    let follower = Follower { source, resource, index, position };
     while let Some(outcome) = stop.run_until_cancelled(follower.once()).await {
         match outcome {
             Gap::Behind => tracing::debug!(resource, "an index fell behind its watch and lists again"),
@@ -71,7 +112,7 @@ struct Follower {
     source: Source,
     resource: &'static str,
     index: Arc<dyn Index>,
-    synced: watch::Sender<bool>,
+    position: Arc<Position>,
 }
 
 /// Why following stopped.
@@ -89,6 +130,15 @@ impl From<StoreError> for Gap {
     }
 }
 
+impl From<WatchError> for Gap {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::TooSlow => Self::Behind,
+            WatchError::Closed => Self::Failed(StoreError::Unavailable("the watch was closed".to_owned())),
+        }
+    }
+}
+
 impl Follower {
     async fn once(&self) -> Gap {
         match self.list_and_watch().await {
@@ -99,20 +149,30 @@ impl Follower {
 
     async fn list_and_watch(&self) -> Result<std::convert::Infallible, Gap> {
         let Source { store, prefix, .. } = &self.source;
+        let mut wanted = self.position.wanted.subscribe();
         let page = store.range(prefix, RangeOptions::default()).await?;
         let objects = page.records.iter().filter_map(|record| (self.source.decode)(record)).collect();
         self.index.apply(self.resource, Change::Replace(objects));
-        self.synced.send_replace(true);
+        self.position.reached.send_replace(Some(page.revision));
         let mut events = store.watch(prefix, page.revision).await?;
         loop {
-            match events.next().await {
-                Ok(Event::Put { record, .. }) => self.apply(&record, Change::Put),
-                Ok(Event::Delete { previous, .. }) => self.apply(&previous, Change::Delete),
-                Err(WatchError::TooSlow) => return Err(Gap::Behind),
-                Err(WatchError::Closed) => {
-                    return Err(Gap::Failed(StoreError::Unavailable("the watch was closed".to_owned())));
-                }
+            // Both are cancel-safe: an event stays queued, a wish stays to be seen.
+            tokio::select! {
+                event = events.next() => self.take(&event?),
+                _ = wanted.changed() => {}
             }
+            let progress = events.progress();
+            while let Some(event) = events.try_next() {
+                self.take(&event);
+            }
+            self.position.reached.send_replace(Some(progress));
+        }
+    }
+
+    fn take(&self, event: &Event) {
+        match event {
+            Event::Put { record, .. } => self.apply(record, Change::Put),
+            Event::Delete { previous, .. } => self.apply(previous, Change::Delete),
         }
     }
 

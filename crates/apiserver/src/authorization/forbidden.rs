@@ -2,10 +2,18 @@
 
 use steersman_apimachinery::status::ApiError;
 
-use crate::request::Attributes;
+use crate::request::{Attributes, Authorizer, Decision, decide};
+
+/// 403 unless it is allowed.
+pub async fn require(authorizer: &dyn Authorizer, attributes: &Attributes) -> Result<(), ApiError> {
+    match decide(authorizer, attributes).await {
+        Decision::Allow { .. } => Ok(()),
+        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, &reason)),
+    }
+}
 
 /// The answer in upstream's words. `reason` comes from the authorizers and may be empty.
-pub fn forbidden(attributes: &Attributes, reason: &str) -> ApiError {
+fn forbidden(attributes: &Attributes, reason: &str) -> ApiError {
     let mut why = sanitized(&sentence(attributes));
     if !reason.is_empty() {
         why = format!("{why}: {reason}");

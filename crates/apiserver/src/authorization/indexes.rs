@@ -1,28 +1,32 @@
 //! The indexes that authorization decides by, and the tasks that keep them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use steersman_store::Revision;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::follow::{Index, follow};
+use super::follow::{Index, Position, follow};
 use super::{NodeGraph, Rbac};
 use crate::storage::Storage;
+
+/// How long a decision waits for news at most.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What authorization knows of the cluster. Empty, and so refusing almost everything, until [`Self::run`] has read
 /// the store.
 pub struct Indexes {
     rbac: Arc<Rbac>,
     graph: Arc<NodeGraph>,
-    /// Whether each followed resource has been read, in the order of [`Self::followed`].
-    synced: Vec<watch::Sender<bool>>,
+    /// How far each followed resource has been read, in the order of [`Self::followed`].
+    positions: Vec<Arc<Position>>,
 }
 
 impl Default for Indexes {
     fn default() -> Self {
-        let mut indexes = Self { rbac: Arc::default(), graph: Arc::default(), synced: Vec::new() };
-        indexes.synced = indexes.followed().iter().map(|_| watch::Sender::new(false)).collect();
+        let mut indexes = Self { rbac: Arc::default(), graph: Arc::default(), positions: Vec::new() };
+        indexes.positions = indexes.followed().iter().map(|_| Arc::default()).collect();
         indexes
     }
 }
@@ -52,12 +56,12 @@ impl Indexes {
     /// served counts as read.
     pub async fn run(&self, storage: &Storage, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
-        for ((index, group, resource), synced) in self.followed().into_iter().zip(&self.synced) {
+        for ((index, group, resource), position) in self.followed().into_iter().zip(&self.positions) {
             match storage.source(group, resource) {
                 Some(source) => {
-                    tasks.spawn(follow(source, resource, index, synced.clone(), stop.clone()));
+                    tasks.spawn(follow(source, resource, index, position.clone(), stop.clone()));
                 }
-                None => drop(synced.send_replace(true)),
+                None => position.set_complete(),
             }
         }
         while let Some(ended) = tasks.join_next().await {
@@ -71,14 +75,26 @@ impl Indexes {
 
     /// Whether everything that the store held has been read.
     pub fn is_synced(&self) -> bool {
-        self.synced.iter().all(|synced| *synced.borrow())
+        self.positions.iter().all(|position| position.is_synced())
     }
 
     /// Waits until everything that the store held has been read.
     pub async fn synced(&self) {
-        for synced in &self.synced {
-            // The sender is ours, so the channel is open.
-            let _ = synced.subscribe().wait_for(|synced| *synced).await;
+        for position in &self.positions {
+            position.synced().await;
+        }
+    }
+
+    /// Waits until everything up to `revision` has been read, or for a second: then old news must do.
+    pub async fn catch_up(&self, revision: Revision) {
+        self.positions.iter().for_each(|position| position.want(revision));
+        let all = async {
+            for position in &self.positions {
+                position.reach(revision).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            tracing::warn!(%revision, "authorization decides on old news: its indexes do not follow the store");
         }
     }
 }

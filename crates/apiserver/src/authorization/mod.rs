@@ -1,6 +1,8 @@
 //! What a user may do: `system:masters` everything, a kubelet what its pods need, everybody else what roles say.
 //!
-//! Decisions are made from indexes in memory that follow the store ([`follow`]); no request waits for a read.
+//! Decisions are made from indexes in memory that follow the store ([`follow`]); no request waits for a read. Only who
+//! would be refused waits until the indexes know every write that came before: a pod's kubelet asks for its config
+//! maps, and a user for what a new binding grants, within a millisecond of the write.
 
 pub mod bootstrap;
 mod escalation;
@@ -15,12 +17,15 @@ mod rules;
 
 use std::sync::Arc;
 
+use steersman_store::BoxFuture;
+
 use crate::authentication::MASTERS;
 use crate::request::{Attributes, Authorizer, Decision};
+use crate::storage::Storage;
 
 pub use escalation::RoleEscalation;
-pub use follow::{Change, Decode, Index, Source, follow};
-pub use forbidden::forbidden;
+pub use follow::{Change, Decode, Index, Position, Source, follow};
+pub use forbidden::require;
 pub use indexes::Indexes;
 pub use node::{NodeAuthorizer, node_of};
 pub use node_graph::NodeGraph;
@@ -57,5 +62,35 @@ impl Authorizer for Authorization {
         }
         reasons.retain(|reason| !reason.is_empty());
         Decision::NoOpinion { reason: reasons.join("\n") }
+    }
+}
+
+/// The same over indexes that follow a storage, and can wait for what it has.
+pub struct LiveAuthorization {
+    authorization: Authorization,
+    indexes: Arc<Indexes>,
+    storage: Arc<Storage>,
+}
+
+impl LiveAuthorization {
+    /// Decides by what `indexes` hold of `storage`; [`Indexes::run`] is to keep them.
+    pub fn new(indexes: Arc<Indexes>, storage: Arc<Storage>) -> Self {
+        let authorization = Authorization::new(indexes.graph().clone(), indexes.rbac().clone());
+        Self { authorization, indexes, storage }
+    }
+}
+
+impl Authorizer for LiveAuthorization {
+    fn authorize(&self, asked: &Attributes) -> Decision {
+        self.authorization.authorize(asked)
+    }
+
+    fn catch_up(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            match self.storage.revision().await {
+                Ok(now) => self.indexes.catch_up(now).await,
+                Err(error) => tracing::warn!(message = error.message, "the store does not say how new it is"),
+            }
+        })
     }
 }

@@ -14,6 +14,7 @@ use http::header::{CONNECTION, UPGRADE};
 use steersman_apimachinery::status::ApiError;
 use steersman_registry::Subresource;
 
+use crate::authorization::require;
 use crate::chain::{self, Exchange};
 use crate::request::User;
 use crate::routes::Entry;
@@ -71,7 +72,7 @@ impl Connector {
         body: Body,
     ) -> Result<Response, ApiError> {
         self.check_method(exchange)?;
-        self.authorize_upgrade(server, exchange, user)?;
+        self.authorize_upgrade(server, exchange, user).await?;
         let target = match self {
             Self::Log | Self::Exec | Self::Attach | Self::PortForward => {
                 pods::target(self, server, exchange).await?
@@ -97,7 +98,7 @@ impl Connector {
     }
 
     /// A WebSocket must begin with GET, but what it does here is no reading: it needs `create` as the POST does.
-    fn authorize_upgrade(
+    async fn authorize_upgrade(
         self,
         server: &Inner,
         exchange: &Exchange,
@@ -109,7 +110,7 @@ impl Connector {
         }
         let mut attributes = chain::attributes(&exchange.info, &exchange.query, user);
         attributes.verb = "create".to_owned();
-        chain::authorize(server, &attributes)
+        require(&*server.authorizer, &attributes).await
     }
 }
 

@@ -10,7 +10,7 @@ use steersman_apimachinery::status::ApiError;
 use steersman_store::BoxFuture;
 
 use super::AUTHORIZATION;
-use crate::request::{Attributes, Authorizer, CreateRequest, Creator, Decision, User};
+use crate::request::{Attributes, Authorizer, CreateRequest, Creator, Decision, User, decide};
 use crate::view::{items, strings, text};
 
 /// Whose access a review asks about.
@@ -36,7 +36,7 @@ impl AccessReviews {
         Self { whose, authorizer }
     }
 
-    fn answer(&self, request: CreateRequest<'_>) -> Result<Tree, ApiError> {
+    async fn answer(&self, request: CreateRequest<'_>) -> Result<Tree, ApiError> {
         let mut review = request.object;
         if self.whose == Whose::NamedHere && text(&review, "/metadata/namespace") != request.namespace {
             return Err(ApiError::bad_request(format!(
@@ -52,7 +52,7 @@ impl AccessReviews {
             Whose::Own => request.user.clone(),
             Whose::Named | Whose::NamedHere => named_user(&review),
         };
-        review["status"] = status(self.authorizer.authorize(&attributes(&review, user)));
+        review["status"] = status(decide(&*self.authorizer, &attributes(&review, user)).await);
         Ok(review)
     }
 
@@ -178,7 +178,6 @@ fn status(decision: Decision) -> Tree {
 
 impl Creator for AccessReviews {
     fn create<'a>(&'a self, request: CreateRequest<'a>) -> BoxFuture<'a, Result<Tree, ApiError>> {
-        let answer = self.answer(request);
-        Box::pin(std::future::ready(answer))
+        Box::pin(self.answer(request))
     }
 }

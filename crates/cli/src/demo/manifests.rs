@@ -73,7 +73,7 @@ fn container(image: &str) -> Value {
             { "name": "GREETING_FILE", "value": format!("{GREETING_DIR}/greeting") },
         ],
         "ports": [{ "name": "http", "containerPort": PORT, "protocol": "TCP" }],
-        "readinessProbe": { "httpGet": { "path": "/healthz", "port": "http" }, "periodSeconds": 5 },
+        "readinessProbe": { "httpGet": { "path": "/healthz", "port": "http" }, "periodSeconds": 1 },
         "resources": { "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": { "memory": "64Mi" } },
         "securityContext": {
             "allowPrivilegeEscalation": false,

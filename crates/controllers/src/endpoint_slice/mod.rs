@@ -104,7 +104,7 @@ impl Reconciler for EndpointSlices {
         let trigger = self.triggers.since_last(&service, &members);
         let plan = plan(&Head::of_service(&service), groups, &existing, trigger);
         let written = carry_out(&self.context, key, &self.expectations, plan).await;
-        if let Err(error) = &written {
+        if let Some(error) = written.as_ref().err().filter(|error| !error.is_stale()) {
             self.report(&service, &error.detail());
         }
         written.map(|()| Requeue::NEVER)

@@ -14,7 +14,7 @@ use steersman_controller_runtime::{
 
 use crate::ReconcileError;
 use crate::context::{Context, KeyQueue, Reconciler, enqueue_on, listed};
-use crate::error::{During, api_message, is_namespace_terminating};
+use crate::error::{During, is_namespace_terminating};
 use crate::service_pods::{TriggerTimes, enqueue_services_of_pods, members, selector_of};
 use plan::{Plan, plan, subsets};
 
@@ -84,20 +84,24 @@ impl EndpointsController {
             Plan::Create(new) => (new, api.create(&PostParams::default(), new).await),
             Plan::Update(new) => (new, api.replace(&key.name, &PostParams::default(), new).await),
         };
-        let Err(error) = result else { return Ok(()) };
-        if is_namespace_terminating(&error) {
-            return Ok(());
+        let ends = result.as_ref().err().is_some_and(is_namespace_terminating);
+        let written = if ends { Ok(()) } else { result.map(drop).during("writing the endpoints") };
+        if let Some(error) = written.as_ref().err().filter(|error| !error.is_stale()) {
+            let (reason, message) = failure(&plan, key, &error.detail());
+            self.recorder.event(&ObjectRef::of(about), EventType::Warning, reason, message);
         }
-        let said = api_message(&error);
-        let (reason, message) = match plan {
-            Plan::Create(_) => {
-                ("FailedToCreateEndpoint", format!("Failed to create endpoint for service {key}: {said}"))
-            }
-            Plan::Settled | Plan::Update(_) => {
-                ("FailedToUpdateEndpoint", format!("Failed to update endpoint {key}: {said}"))
-            }
-        };
-        self.recorder.event(&ObjectRef::of(about), EventType::Warning, reason, message);
-        Err(error).during("writing the endpoints")
+        written
+    }
+}
+
+/// Reason and message of the event about a plan that was not carried out.
+fn failure(plan: &Plan, key: &ObjectKey, said: &str) -> (&'static str, String) {
+    match plan {
+        Plan::Create(_) => {
+            ("FailedToCreateEndpoint", format!("Failed to create endpoint for service {key}: {said}"))
+        }
+        Plan::Settled | Plan::Update(_) => {
+            ("FailedToUpdateEndpoint", format!("Failed to update endpoint {key}: {said}"))
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Probes: startup, liveness and readiness, each by exec, HTTP, TCP or gRPC.
 //!
-//! [`counter`] decides when a run of results changes the verdict, [`check`] asks the container once, and
-//! [`task`] does that in time. Verdicts are kept in [`Results`] by container id, so that a new container starts
+//! [`counter`] decides when a run of results changes the verdict, [`pace`] when to ask, [`check`] asks the container
+//! once, and [`task`] does that in time. Verdicts are kept in [`Results`] by container id, so that a new container starts
 //! without its predecessor's past.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use k8s_openapi::api::core::v1::{Container, Probe};
 
 pub mod counter;
+mod pace;
 
 pub mod check;
 mod exec;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Kind;
 use super::check::{self, Answer, Target};
 use super::counter::Counter;
+use super::pace::Pace;
 
 /// What a probe tells the worker of its pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,19 +49,28 @@ impl ProbeTask {
     pub async fn run(self, stop: CancellationToken) {
         let mut counter = Counter::new(&self.probe);
         let period = check::seconds(self.probe.period_seconds, 10);
+        let mut pace = Pace::new(period, self.kind != Kind::Liveness);
         let initial = u64::try_from(self.probe.initial_delay_seconds.unwrap_or(0)).unwrap_or(0);
-        let mut next = Instant::now() + Duration::from_secs(initial).saturating_sub(self.age);
+        let mut due = Instant::now() + Duration::from_secs(initial).saturating_sub(self.age);
+        let mut counts = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(due) => {}
             }
-            next = Instant::now() + period;
+            let asked = Instant::now();
             // Dropping a probe half-way is harmless: nobody needs its answer any more.
             let answer = tokio::select! {
                 () = stop.cancelled() => return,
                 answer = check::ask(&self.target, &self.container, &self.probe) => answer,
             };
+            let success = matches!(answer, Answer::Success | Answer::Warning(_));
+            let in_vain = !success && !counts;
+            let next = pace.next(success);
+            (due, counts) = (asked + next.wait, next.counts);
+            if in_vain {
+                continue;
+            }
             let verdict = match &answer {
                 Answer::Success | Answer::Warning(_) => counter.observe(true),
                 Answer::Failure(_) => counter.observe(false),

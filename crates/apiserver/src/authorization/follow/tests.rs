@@ -64,16 +64,38 @@ async fn an_index_follows_from_what_is_there_through_every_change() {
     let store = Arc::new(MemoryStore::default());
     let old = put(&store, "old").await;
     let names = Arc::new(Names::default());
-    let (synced, mut is_synced) = watch::channel(false);
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(follow(source(&store), "pods", names.clone(), synced, stop.clone()));
+    let (position, stop) = (Arc::new(Position::default()), CancellationToken::new());
+    let task = tokio::spawn(follow(source(&store), "pods", names.clone(), position.clone(), stop.clone()));
 
-    is_synced.wait_for(|synced| *synced).await.unwrap();
+    position.synced().await;
     names.become_these(&["old"]).await;
     put(&store, "new").await;
     names.become_these(&["new", "old"]).await;
     store.commit(&key("old"), Expect::ModRevision(old), Write::Delete).await.unwrap();
     names.become_these(&["new"]).await;
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_can_wait_for_a_write() {
+    let store = Arc::new(MemoryStore::default());
+    let names = Arc::new(Names::default());
+    let (position, stop) = (Arc::new(Position::default()), CancellationToken::new());
+    assert!(!position.is_synced());
+    let task = tokio::spawn(follow(source(&store), "pods", names.clone(), position.clone(), stop.clone()));
+
+    for name in ["a", "b", "c"] {
+        let written = put(&store, name).await;
+        position.want(written);
+        position.reach(written).await;
+        assert!(names.names.lock().contains(name), "{name}");
+    }
+    // A write elsewhere brings no event, and the index has come as far all the same.
+    let elsewhere = Key::new("/registry/secrets/ns/s");
+    let written = store.commit(&elsewhere, Expect::Absent, Write::Put(Bytes::new())).await.unwrap();
+    position.want(written.mod_revision);
+    position.reach(written.mod_revision).await;
     stop.cancel();
     task.await.unwrap();
 }
