@@ -130,7 +130,8 @@ fn crowd() -> Value {
         "endpoints": endpoints})
 }
 
-/// A resolver: `long.example.` is cut off over UDP, `slow.example.` takes a moment, `none.example.` does not exist.
+/// A resolver: it does not answer the first query if that is for `lost.example.`, has no luck with `broken.example.`, cuts
+/// `long.example.` off over UDP, takes a moment for `slow.example.`, and `none.example.` does not exist.
 async fn resolver(asked: Arc<AtomicUsize>, stop: CancellationToken) -> SocketAddr {
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("bound");
     let address = tcp.local_addr().expect("an address");
@@ -142,7 +143,10 @@ async fn resolver(asked: Arc<AtomicUsize>, stop: CancellationToken) -> SocketAdd
                 () = stop.cancelled() => return,
                 received = udp.recv_from(&mut buffer) => {
                     let (length, client) = received.expect("received");
-                    asked.fetch_add(1, Ordering::SeqCst);
+                    let before = asked.fetch_add(1, Ordering::SeqCst);
+                    if before == 0 && buffer[..length].windows(4).any(|part| part == b"lost") {
+                        continue;
+                    }
                     let answer = resolve(&buffer[..length], false);
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     udp.send_to(&answer, client).await.expect("sent");
@@ -167,6 +171,7 @@ fn resolve(bytes: &[u8], whole: bool) -> Vec<u8> {
     answer.queries = query.queries.clone();
     let name = query.queries[0].name().clone();
     match name.to_ascii().as_str() {
+        "broken.example." => answer.metadata.response_code = ResponseCode::ServFail,
         "none.example." => answer.metadata.response_code = ResponseCode::NXDomain,
         "long.example." if !whole => answer.metadata.truncation = true,
         _ => {
@@ -251,6 +256,25 @@ async fn other_names_are_asked_once_and_remembered() {
     let shop = fixture.ask(&query("shop.default.svc.cluster.local.", RecordType::A)).await;
     let kinds: Vec<RecordType> = shop.answers.iter().map(Record::record_type).collect();
     assert_eq!(kinds, [RecordType::CNAME, RecordType::A], "the alias and what it leads to");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_lost_query_is_asked_again() {
+    let fixture = Fixture::start().await;
+    let answer = fixture.ask(&query("lost.example.", RecordType::A)).await;
+    assert_eq!((answer.answers.len(), fixture.asked.load(Ordering::SeqCst)), (1, 2));
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_failure_is_passed_on_and_remembered() {
+    let fixture = Fixture::start().await;
+    for _ in 0..3 {
+        let answer = fixture.ask(&query("broken.example.", RecordType::A)).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    }
+    assert_eq!(fixture.asked.load(Ordering::SeqCst), 1);
     fixture.end().await;
 }
 

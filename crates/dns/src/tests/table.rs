@@ -92,6 +92,22 @@ fn names_mean_what_the_specification_says() {
         ("portless.db.svc.cluster.local.", A, "A 10.0.0.7"),
         ("portless.db.svc.cluster.local.", SRV, "NoData"),
         ("empty.db.svc.cluster.local.", A, "NoName"),
+        // Two families, a protocol of its own, and an endpoint that ends.
+        ("both.db.svc.cluster.local.", A, "A 10.0.0.8"),
+        ("both.db.svc.cluster.local.", AAAA, "AAAA fd00::8"),
+        ("one.both.db.svc.cluster.local.", AAAA, "AAAA fd00::8"),
+        (
+            "_sip._sctp.both.db.svc.cluster.local.",
+            SRV,
+            "SRV 0 50 5061 one.both.db.svc.cluster.local. + A 10.0.0.8, AAAA fd00::8",
+        ),
+        ("_sip._tcp.both.db.svc.cluster.local.", SRV, "NoName"),
+        ("9.0.0.10.in-addr.arpa.", PTR, "NotOurs"),
+        (
+            "8.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa.",
+            PTR,
+            "PTR one.both.db.svc.cluster.local.",
+        ),
         // Aliases.
         ("shop.default.svc.cluster.local.", A, "CNAME db.example.org. -> db.example.org."),
         ("shop.default.svc.cluster.local.", CNAME, "CNAME db.example.org."),

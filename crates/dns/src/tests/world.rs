@@ -69,6 +69,27 @@ pub(super) fn objects() -> Vec<(Value, Vec<Value>)> {
             service("db", "portless", json!({"clusterIP": "None"})),
             vec![slice("db", "portless", json!([]), json!([{"addresses": ["10.0.0.7"]}]))],
         ),
+        (
+            service(
+                "db",
+                "both",
+                json!({"clusterIP": "None", "ports": [{"name": "SIP", "protocol": "SCTP", "port": 5060}]}),
+            ),
+            vec![
+                slice(
+                    "db",
+                    "both",
+                    json!([{"name": "SIP", "protocol": "SCTP", "port": 5061}]),
+                    json!([{"addresses": ["10.0.0.8"], "hostname": "one"},
+                        {"addresses": ["10.0.0.9"], "hostname": "one",
+                            "conditions": {"ready": false, "serving": true, "terminating": true}}]),
+                ),
+                json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv6",
+                    "metadata": {"name": "both-6", "namespace": "db"},
+                    "ports": [{"name": "SIP", "protocol": "SCTP", "port": 5061}],
+                    "endpoints": [{"addresses": ["fd00::8"], "hostname": "one"}]}),
+            ],
+        ),
         (service("db", "empty", json!({"clusterIP": "None", "ports": [http()]})), vec![]),
         (external("shop", "db.example.org"), vec![]),
         (external("inner", "web.default.svc.cluster.local"), vec![]),

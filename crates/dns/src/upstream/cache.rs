@@ -1,4 +1,5 @@
-//! Remembers answers for as long as their records live, at most 30 s (`cache 30` in kubeadm's Corefile).
+//! Remembers answers for as long as their records live, at most 30 s (`cache 30` in kubeadm's Corefile); failures
+//! for less.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use super::{Question, Resolved};
 
 /// The longest time that anything is remembered, in seconds.
 const LONGEST: u32 = 30;
+/// How long a resolver's failure is remembered, in seconds: the default of CoreDNS's cache.
+const FAILURE: u32 = 5;
 /// How many answers one generation holds.
 const GENERATION: usize = 5_000;
 
@@ -80,6 +83,7 @@ fn lifetime(message: &Message) -> Option<u32> {
             let denial = message.authorities.iter().find_map(denial_lifetime)?;
             message.answers.iter().map(|record| record.ttl).fold(denial, u32::min)
         }
+        ResponseCode::ServFail => FAILURE,
         _ => return None,
     };
     (seconds > 0).then_some(seconds.min(LONGEST))
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn lifetimes() {
-        use ResponseCode::{NXDomain, NoError, ServFail};
+        use ResponseCode::{NXDomain, NoError, Refused, ServFail};
         let cases = [
             ("capped", message(NoError, vec![a(300)], vec![]), Some(30)),
             ("the shortest counts", message(NoError, vec![alias(9), a(300)], vec![]), Some(9)),
@@ -149,7 +153,8 @@ mod tests {
             ("no data", message(NoError, vec![], vec![soa(500, 600)]), Some(30)),
             ("no start of authority", message(NXDomain, vec![], vec![]), None),
             ("alias of nothing", message(NoError, vec![alias(60)], vec![soa(7, 7)]), Some(7)),
-            ("failure", message(ServFail, vec![], vec![soa(7, 7)]), None),
+            ("failure", message(ServFail, vec![], vec![soa(7, 7)]), Some(5)),
+            ("refusal", message(Refused, vec![], vec![soa(7, 7)]), None),
         ];
         for (what, message, want) in cases {
             assert_eq!(lifetime(&message), want, "{what}");

@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-/// How long a resolver has for its answer, per transport.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a resolver has for an answer over TCP.
+const TCP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a resolver gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
-    #[error("no answer within {} s", PATIENCE.as_secs())]
+    #[error("no answer in time")]
     Timeout(#[from] tokio::time::error::Elapsed),
     #[error("could not talk to the resolver")]
     Connection(#[from] io::Error),
@@ -28,14 +28,19 @@ pub(super) enum ExchangeError {
     Unrelated,
 }
 
-/// Asks `server`. The query needs a random identifier; the port is random too.
-pub(super) async fn ask(server: SocketAddr, query: Message) -> Result<Message, ExchangeError> {
+/// Asks `server`, which has `patience` for an answer over UDP. The query needs a random identifier; the port is random
+/// too.
+pub(super) async fn ask(
+    server: SocketAddr,
+    query: Message,
+    patience: Duration,
+) -> Result<Message, ExchangeError> {
     let bytes = query.to_vec()?;
-    let answer = timeout(PATIENCE, ask_udp(server, &query, &bytes)).await??;
+    let answer = timeout(patience, ask_udp(server, &query, &bytes)).await??;
     if !answer.metadata.truncation {
         return Ok(answer);
     }
-    match timeout(PATIENCE, ask_tcp(server, &query, &bytes)).await? {
+    match timeout(TCP_PATIENCE, ask_tcp(server, &query, &bytes)).await? {
         Ok(whole) => Ok(whole),
         Err(error) => {
             tracing::debug!(%server, %error, "no TCP answer; the client gets the one that is cut off");

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -22,6 +23,10 @@ use tokio::time::Instant;
 use crate::message::our_edns;
 use cache::ResponseCache;
 use resolvers::Resolvers;
+
+/// How long each resolver has for its answer, the first time and the second. Together less than the five seconds after
+/// which clients ask again.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// What is asked; two equal questions have one answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -94,17 +99,25 @@ impl Upstream {
         lookup
     }
 
-    /// Asks one resolver after the other until one answers; a refusal or failure of one is kept as the last resort.
+    /// Asks one resolver after the other until one answers, and all of them again: a datagram may be lost. A refusal or
+    /// failure is kept as the last resort.
     async fn ask(&self, question: &Question) -> Option<Message> {
+        let servers = self.resolvers.current().await;
         let mut last = None;
-        for server in self.resolvers.current().await.iter() {
-            match exchange::ask(*server, query(question)).await {
-                Ok(message) if is_conclusive(&message) => return Some(message),
-                Ok(message) => last = Some(message),
-                Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::debug!(%server, name = %question.name, %error, cause, "a resolver did not answer");
+        for patience in PATIENCE {
+            for server in servers.iter() {
+                match exchange::ask(*server, query(question), patience).await {
+                    Ok(message) if is_conclusive(&message) => return Some(message),
+                    Ok(message) => last = Some(message),
+                    Err(error) => {
+                        let cause = std::error::Error::source(&error).map(ToString::to_string);
+                        tracing::debug!(%server, name = %question.name, %error, cause, "a resolver did not answer");
+                    }
                 }
+            }
+            // Everybody was heard, and would say the same again.
+            if last.is_some() {
+                break;
             }
         }
         last
