@@ -11,6 +11,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod flowcontrol;
 mod networking;
 mod node;
 mod policy;

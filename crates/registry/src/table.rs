@@ -2,7 +2,7 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, apps, certificates, coordination, core, discovery, networking, node, policy, print, rbac,
+    Strategy, apps, certificates, coordination, core, discovery, flowcontrol, networking, node, policy, print, rbac,
     review, scheduling, storage, storagemigration,
 };
 
@@ -37,6 +37,8 @@ static RESOURCES: &[Resource] = &[
     coordination::lease::RESOURCE,
     discovery::endpointslice::RESOURCE,
     core::event::NEW_RESOURCE,
+    flowcontrol::flowschema::RESOURCE,
+    flowcontrol::prioritylevelconfiguration::RESOURCE,
     networking::ingressclass::RESOURCE,
     networking::ingress::RESOURCE,
     networking::ipaddress::RESOURCE,

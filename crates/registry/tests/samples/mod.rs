@@ -1,6 +1,7 @@
 //! One object of each kind that uses as many of its fields as it can.
 
 mod certificates;
+mod flowcontrol;
 mod networking;
 mod storage;
 
@@ -58,6 +59,7 @@ pub fn of(kind: &str, group: &str) -> Value {
                 {"kind": "ServiceAccount", "name": "builder", "namespace": "default"}],
         }),
         (_, "certificates.k8s.io") => certificates::of(kind),
+        (_, "flowcontrol.apiserver.k8s.io") => flowcontrol::of(kind),
         (_, "networking.k8s.io") => networking::of(kind),
         ("PodDisruptionBudget", _) => json!({
             "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "sample"}},
