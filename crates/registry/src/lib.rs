@@ -6,6 +6,7 @@ mod scale;
 mod strategy;
 mod table;
 
+mod admissionregistration;
 mod apps;
 mod certificates;
 mod coordination;
@@ -27,6 +28,7 @@ mod conditions;
 mod print;
 mod rules;
 mod tree;
+mod webhook;
 
 pub use core::pod::binding::assign_pod;
 pub use print::human_duration;

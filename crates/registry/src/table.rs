@@ -2,8 +2,8 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, apps, certificates, coordination, core, discovery, flowcontrol, networking, node, policy, print, rbac,
-    review, scheduling, storage, storagemigration,
+    Strategy, admissionregistration, apps, certificates, coordination, core, discovery, flowcontrol, networking, node,
+    policy, print, rbac, review, scheduling, storage, storagemigration,
 };
 
 static RESOURCES: &[Resource] = &[
@@ -20,6 +20,12 @@ static RESOURCES: &[Resource] = &[
     core::secret::RESOURCE,
     core::serviceaccount::RESOURCE,
     core::service::RESOURCE,
+    admissionregistration::mutatingadmissionpolicy::RESOURCE,
+    admissionregistration::mutatingadmissionpolicybinding::RESOURCE,
+    admissionregistration::mutatingwebhookconfiguration::RESOURCE,
+    admissionregistration::validatingadmissionpolicy::RESOURCE,
+    admissionregistration::validatingadmissionpolicybinding::RESOURCE,
+    admissionregistration::validatingwebhookconfiguration::RESOURCE,
     apps::controllerrevision::RESOURCE,
     apps::daemonset::RESOURCE,
     apps::deployment::RESOURCE,

@@ -1,5 +1,6 @@
 //! One object of each kind that uses as many of its fields as it can.
 
+mod admissionregistration;
 mod certificates;
 mod flowcontrol;
 mod networking;
@@ -58,6 +59,7 @@ pub fn of(kind: &str, group: &str) -> Value {
             "subjects": [{"kind": "User", "name": "jane"}, {"kind": "Group", "name": "ops"},
                 {"kind": "ServiceAccount", "name": "builder", "namespace": "default"}],
         }),
+        (_, "admissionregistration.k8s.io") => admissionregistration::of(kind),
         (_, "certificates.k8s.io") => certificates::of(kind),
         (_, "flowcontrol.apiserver.k8s.io") => flowcontrol::of(kind),
         (_, "networking.k8s.io") => networking::of(kind),

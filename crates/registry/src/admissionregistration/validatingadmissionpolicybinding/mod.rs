@@ -1,0 +1,118 @@
+//! Bindings of validating admission policies.
+
+use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, ErrorList, Path};
+
+use super::{GROUP, bindings, static_name, static_name_warnings};
+use crate::checks::{Seen, known_word};
+use crate::resource::Resource;
+use crate::rules::{count_generation, differs, set_generation};
+use crate::tree::Read;
+use crate::{Context, Strategy};
+
+pub(crate) const RESOURCE: Resource = Resource {
+    kind: "ValidatingAdmissionPolicyBinding",
+    plural: "validatingadmissionpolicybindings",
+    singular: "validatingadmissionpolicybinding",
+    definition: "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+    storage: "validatingadmissionpolicybindings",
+    strategy: &ValidatingBinding,
+    columns: bindings::COLUMNS,
+    ..GROUP
+};
+
+const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
+
+struct ValidatingBinding;
+
+impl Strategy for ValidatingBinding {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        bindings::defaults(tree);
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        set_generation(tree, 1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, _context: &Context) {
+        let changed = differs(new, old, "spec");
+        count_generation(new, old, changed);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = binding(tree);
+        found.extend(static_name(tree));
+        found
+    }
+
+    fn validate_update(&self, new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
+        binding(new)
+    }
+
+    fn warnings(&self, new: &Tree, old: Option<&Tree>, _context: &Context) -> Vec<String> {
+        static_name_warnings(new, old)
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+}
+
+fn binding(binding: &Tree) -> ErrorList {
+    let mut found = ErrorList::new();
+    let (spec, path) = (binding.at("spec"), Path::new("spec"));
+    bindings::spec(&mut found, spec, &path);
+    actions(&mut found, spec, &path.child("validationActions"));
+    found
+}
+
+fn actions(found: &mut ErrorList, spec: &Tree, path: &Path) {
+    let actions = spec.texts("validationActions");
+    let mut seen = Seen::default();
+    for (index, action) in actions.iter().enumerate() {
+        known_word(found, path.index(index), action, &ACTIONS);
+        seen.unique(found, path.index(index), action);
+    }
+    if actions.contains(&"Deny") && actions.contains(&"Warn") {
+        let why = "must not contain both Deny and Warn (repeating the same validation failure information in the API \
+            response and headers serves no purpose)";
+        found.push(Error::invalid(path.clone(), spec.at("validationActions").clone(), why));
+    }
+    if actions.is_empty() {
+        found.push(Error::required(path.clone(), "at least one validation action is required"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::checks::tests::texts;
+
+    #[test]
+    fn actions_go_together() {
+        let path = "spec.validationActions";
+        let cases: [(Tree, Vec<String>); 5] = [
+            (json!(["Deny", "Audit"]), vec![]),
+            (json!([]), vec![format!("{path}: Required value: at least one validation action is required")]),
+            (json!(["Warn", "Warn"]), vec![format!("{path}[1]: Duplicate value: \"Warn\"")]),
+            (
+                json!(["Shout"]),
+                vec![format!(
+                    "{path}[0]: Unsupported value: \"Shout\": supported values: \"Audit\", \"Deny\", \"Warn\""
+                )],
+            ),
+            (
+                json!(["Deny", "Warn"]),
+                vec![format!(
+                    "{path}: Invalid value: [\"Deny\",\"Warn\"]: must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)"
+                )],
+            ),
+        ];
+        for (actions, want) in cases {
+            let object = json!({"spec": {"policyName": "p", "validationActions": actions}});
+            assert_eq!(texts(&binding(&object)), want);
+        }
+    }
+}
