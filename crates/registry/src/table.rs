@@ -2,8 +2,8 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, admissionregistration, apps, certificates, coordination, core, discovery, flowcontrol, networking, node,
-    policy, print, rbac, review, scheduling, storage, storagemigration,
+    Strategy, admissionregistration, apps, certificates, coordination, core, discovery, flowcontrol,
+    networking, node, policy, print, rbac, review, scheduling, storage, storagemigration,
 };
 
 static RESOURCES: &[Resource] = &[
