@@ -55,7 +55,12 @@ impl DataDir {
 
     /// The administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> PathBuf {
-        self.0.join("admin.kubeconfig")
+        self.kubeconfig("admin")
+    }
+
+    /// The kubeconfig of a component.
+    pub fn kubeconfig(&self, stem: &str) -> PathBuf {
+        self.0.join(format!("{stem}.kubeconfig"))
     }
 
     /// What a detached cluster prints.

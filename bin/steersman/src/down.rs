@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use steersman_container_runtime::{RuntimeConfig, teardown};
-use steersman_network::nft;
 
+use crate::components::{proxy, runtime};
 use crate::data_dir::DataDir;
 use crate::settings::DataDirArgument;
-use crate::up::node;
 
 /// How long the cluster's process may take to end before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,9 +25,7 @@ pub struct Arguments {
 /// Stops the process, then containers, mounts, cgroups, namespaces, links and rules. Calling it again carries on
 /// where an error stopped it.
 pub fn main(arguments: &Arguments) -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("steersman down must run as root; try: sudo steersman down");
-    }
+    crate::require_root("down")?;
     let data_dir = DataDir::new(&arguments.data_dir.data_dir)?;
     if !data_dir.path().is_dir() {
         bail!("there is no cluster at {}", data_dir.path().display());
@@ -40,8 +37,12 @@ pub fn main(arguments: &Arguments) -> Result<()> {
     println!("containers are stopped");
     teardown::unmount_below(data_dir.path())
         .with_context(|| format!("could not unmount below {}", data_dir.path().display()))?;
-    node::tear_down_network(&data_dir)?;
-    println!("network is removed");
+    // A server without a node has no network; it may be that of another's node.
+    if data_dir.addresses().is_dir() {
+        proxy::tear_down()?;
+        runtime::tear_down_network(&data_dir)?; // with it goes the directory, by which an interrupted end is seen
+        println!("network is removed");
+    }
     remove_state(&data_dir)?;
     if arguments.purge {
         std::fs::remove_dir_all(data_dir.path())
@@ -88,14 +89,4 @@ fn remove_state(data_dir: &DataDir) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Removes a table of rules if it is there.
-pub fn remove_table(table: &str) -> Result<()> {
-    if !nft::list_tables()?.iter().any(|known| known == table) {
-        return Ok(());
-    }
-    let mut batch = nft::Batch::default();
-    batch.delete_table(table);
-    nft::apply(&batch).with_context(|| format!("could not remove the nftables table {table}"))
 }

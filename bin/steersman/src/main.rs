@@ -1,20 +1,29 @@
 //! Steersman: Kubernetes in one binary. This program reads its arguments, builds the parts, runs them, and gives an
 //! exit code; it is the only place that joins components.
 
+mod addons;
+mod agent;
+mod components;
 mod control;
 mod data_dir;
 mod demo;
 mod down;
+mod flags;
 mod image;
+mod kubeconfig;
+mod parts;
+mod progress;
+mod server;
 mod settings;
 mod status;
 mod up;
 
 use std::process::ExitCode;
 
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
-use settings::Settings;
+use components::{apiserver, controller_manager, dns, kubelet, proxy, runtime, scheduler};
 
 /// Kubernetes in one binary.
 #[derive(Parser)]
@@ -26,8 +35,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start a whole single-node cluster.
-    Up(up::Arguments),
+    /// Start a whole single-node cluster: a server and an agent in one process.
+    Up(Box<up::Arguments>),
     /// Stop the cluster and remove what it made of the machine.
     Down(down::Arguments),
     /// Say what runs and what is wrong.
@@ -37,6 +46,26 @@ enum Command {
     DemoPage(demo::Arguments),
     /// Look after the node's images.
     Image(image::Arguments),
+    /// Print a kubeconfig for a user or a node, signed by the cluster's authority.
+    Kubeconfig(kubeconfig::Arguments),
+    /// Run the control plane without a node: API server, controllers and scheduler.
+    Server(server::Arguments),
+    /// Run a node of a cluster: runtime, kubelet, proxy and DNS.
+    Agent(Box<agent::Arguments>),
+    /// Run the API server alone, with its store.
+    Apiserver(apiserver::Arguments),
+    /// Run the scheduler alone.
+    Scheduler(Box<scheduler::Arguments>),
+    /// Run the controllers alone.
+    ControllerManager(Box<controller_manager::Arguments>),
+    /// Run the kubelet alone, over any runtime that speaks CRI.
+    Kubelet(Box<kubelet::Arguments>),
+    /// Run the service proxy alone.
+    Proxy(proxy::Arguments),
+    /// Run the container runtime alone, with the pod network, behind CRI.
+    Runtime(runtime::Arguments),
+    /// Run the DNS server alone.
+    Dns(dns::Arguments),
     /// Print the version.
     Version,
 }
@@ -55,6 +84,16 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::main(&arguments),
         Command::DemoPage(arguments) => demo::main(&arguments),
         Command::Image(arguments) => image::main(arguments),
+        Command::Kubeconfig(arguments) => kubeconfig::main(&arguments),
+        Command::Server(arguments) => server::main(&arguments),
+        Command::Agent(arguments) => agent::main(&arguments),
+        Command::Apiserver(arguments) => apiserver::main(&arguments),
+        Command::Scheduler(arguments) => scheduler::main(&arguments),
+        Command::ControllerManager(arguments) => controller_manager::main(&arguments),
+        Command::Kubelet(arguments) => kubelet::main(&arguments),
+        Command::Proxy(arguments) => proxy::main(&arguments),
+        Command::Runtime(arguments) => runtime::main(&arguments),
+        Command::Dns(arguments) => dns::main(&arguments),
         Command::Version => {
             println!("steersman {} (Kubernetes {})", env!("CARGO_PKG_VERSION"), settings::KUBERNETES);
             Ok(())
@@ -66,5 +105,26 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Refuses to go on without the rights that `command` needs.
+fn require_root(command: &str) -> Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    bail!(
+        "steersman {command} must run as root: it works on namespaces, mounts, cgroups and rules of the kernel; \
+         try: sudo steersman {command}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        super::Arguments::command().debug_assert();
     }
 }

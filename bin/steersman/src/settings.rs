@@ -1,4 +1,4 @@
-//! What a cluster is started with.
+//! What a cluster, its server and its nodes are started with.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ pub const KUBERNETES: &str = "v1.37.0";
 /// The domain of the cluster's DNS names.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
-/// Where the data is. Shared by all subcommands.
+/// Where the data is. Shared by all subcommands that have any.
 #[derive(Args, Clone, Debug)]
 pub struct DataDirArgument {
     /// Directory of everything the cluster keeps.
@@ -20,14 +20,44 @@ pub struct DataDirArgument {
     pub data_dir: PathBuf,
 }
 
-/// How the cluster is set up.
+/// What servers and nodes of a cluster must agree on.
 #[derive(Args, Clone, Debug)]
-pub struct Settings {
-    #[command(flatten)]
-    pub data_dir: DataDirArgument,
+pub struct ClusterSettings {
+    /// Addresses of pods.
+    #[arg(long, default_value = "10.244.0.0/16", value_name = "CIDR")]
+    pub cluster_cidr: Ipv4Range,
+    /// Addresses of services.
+    #[arg(long, default_value = "10.96.0.0/16", value_name = "CIDR")]
+    pub service_cidr: Ipv4Range,
+}
+
+impl ClusterSettings {
+    /// The address of the cluster's DNS service: the tenth of the services, as kubeadm has it.
+    pub fn dns_service(&self) -> Result<IpAddr> {
+        service_address(self.service_cidr, 10, "--service-cidr")
+    }
+}
+
+/// An address of the services' range, which `flag` gives.
+pub fn service_address(range: Ipv4Range, offset: u32, flag: &str) -> Result<IpAddr> {
+    let address = range.nth(offset);
+    address.map(IpAddr::V4).with_context(|| format!("{flag} {range} is too small"))
+}
+
+/// How the control plane is set up.
+#[derive(Args, Clone, Debug)]
+pub struct ServerSettings {
     /// Port of the API.
     #[arg(long, default_value_t = 6443, value_name = "PORT")]
     pub api_port: u16,
+    /// More names and addresses by which clients reach the API; they go into its certificate.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub tls_san: Vec<String>,
+}
+
+/// How a node is set up.
+#[derive(Args, Clone, Debug)]
+pub struct NodeSettings {
     /// Port of the kubelet.
     #[arg(long, default_value_t = 10250, value_name = "PORT")]
     pub kubelet_port: u16,
@@ -37,55 +67,54 @@ pub struct Settings {
     /// Address of this node; that of its default route if not given.
     #[arg(long, value_name = "ADDRESS")]
     pub node_ip: Option<Ipv4Addr>,
-    /// Addresses of pods.
-    #[arg(long, default_value = "10.244.0.0/16", value_name = "CIDR")]
-    pub cluster_cidr: Ipv4Range,
-    /// Addresses of services.
-    #[arg(long, default_value = "10.96.0.0/16", value_name = "CIDR")]
-    pub service_cidr: Ipv4Range,
+    /// Addresses of this node's pods; the first /24 of the cluster's if not given.
+    #[arg(long, value_name = "CIDR")]
+    pub pod_cidr: Option<Ipv4Range>,
     /// Registries (host:port) to reach over plain HTTP, beside those on the loopback.
     #[arg(long, value_name = "HOST")]
     pub insecure_registry: Vec<String>,
 }
 
-impl Settings {
+impl NodeSettings {
     /// The node's name.
-    pub fn node_name(&self) -> Result<String> {
-        if let Some(name) = &self.node_name {
-            return Ok(name.clone());
-        }
-        let name = nix::unistd::gethostname().context("could not read the host's name; pass --node-name")?;
-        Ok(name.to_string_lossy().to_lowercase())
+    pub fn name(&self) -> Result<String> {
+        node_name(self.node_name.as_deref(), "--node-name")
     }
 
-    /// The addresses of this node's pods: the first /24 of the cluster's.
-    pub fn pod_cidr(&self) -> Ipv4Range {
-        Ipv4Range::new(self.cluster_cidr.network(), self.cluster_cidr.prefix().max(24))
-            .expect("a prefix length of a range is valid")
+    /// The addresses of this node's pods.
+    pub fn pod_cidr(&self, cluster: &ClusterSettings) -> Ipv4Range {
+        self.pod_cidr.unwrap_or_else(|| first_pod_cidr(cluster.cluster_cidr))
     }
 
     /// The gateway of the pods, which is the host's address on the bridge.
-    pub fn gateway(&self) -> Ipv4Addr {
-        self.pod_cidr().nth(1).expect("a /24 has more than one address")
+    pub fn gateway(&self, cluster: &ClusterSettings) -> Result<Ipv4Addr> {
+        let range = self.pod_cidr(cluster);
+        range.nth(1).with_context(|| format!("--pod-cidr {range} is too small"))
     }
 
     /// The node's address: as given, or of its default route, or the bridge's where there is no network.
-    pub fn node_ip(&self) -> Ipv4Addr {
-        self.node_ip.or_else(steersman_network::node_address).unwrap_or_else(|| self.gateway())
+    pub fn ip(&self, cluster: &ClusterSettings) -> Result<Ipv4Addr> {
+        match self.node_ip.or_else(steersman_network::node_address) {
+            Some(address) => Ok(address),
+            None => self.gateway(cluster),
+        }
     }
+}
 
-    /// The address of the `kubernetes` service: the first of the services.
-    pub fn kubernetes_service(&self) -> Result<IpAddr> {
-        self.service_address(1)
-    }
+/// The first /24 of the cluster's range, or all of a smaller one.
+pub fn first_pod_cidr(cluster: Ipv4Range) -> Ipv4Range {
+    Ipv4Range::new(cluster.network(), cluster.prefix().max(24)).expect("a prefix length of a range is valid")
+}
 
-    /// The address of the cluster's DNS service: the tenth of the services, as kubeadm has it.
-    pub fn dns_service(&self) -> Result<IpAddr> {
-        self.service_address(10)
+/// The name that a node goes by: as `flag` gives it, or the host's, in lower case as upstream's kubelet has it.
+pub fn node_name(given: Option<&str>, flag: &str) -> Result<String> {
+    match given {
+        Some(name) => Ok(name.trim().to_lowercase()),
+        None => host_name().with_context(|| format!("could not read the host's name; pass {flag}")),
     }
+}
 
-    fn service_address(&self, offset: u32) -> Result<IpAddr> {
-        let address = self.service_cidr.nth(offset);
-        address.map(IpAddr::V4).with_context(|| format!("--service-cidr {} is too small", self.service_cidr))
-    }
+/// The host's name in lower case.
+pub fn host_name() -> Result<String> {
+    Ok(nix::unistd::gethostname()?.to_string_lossy().to_lowercase())
 }

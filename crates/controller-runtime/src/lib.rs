@@ -16,6 +16,7 @@ mod informer;
 mod key;
 mod leader;
 mod queue;
+mod queues;
 
 pub use cache::{Cache, IndexFn};
 pub use controller::{Requeue, run_workers};
@@ -24,4 +25,5 @@ pub use expectations::Expectations;
 pub use informer::{Delta, Informer, InformerKind, SharedInformers};
 pub use key::ObjectKey;
 pub use leader::{LeaderElectionConfig, LeaderElector, LeaderEvents, LeaderStatus, holder_identity};
-pub use queue::{Backoff, WorkQueue};
+pub use queue::{Backoff, QueueFigures, WorkQueue};
+pub use queues::Queues;

@@ -32,6 +32,19 @@ impl Backoff {
     }
 }
 
+/// How a queue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueFigures {
+    /// Keys that wait to be worked on now.
+    pub depth: usize,
+    /// Keys that are being worked on.
+    pub working: usize,
+    /// How often a key was put up for work; merged repeats do not count.
+    pub added: u64,
+    /// How often a key was put back after a failure.
+    pub retried: u64,
+}
+
 /// Keys that wait to be worked on. A key is in it at most once; a key that is being worked on and is added again is
 /// handed out again after `done`. Its size is bounded by the number of distinct keys.
 pub struct WorkQueue<T> {
@@ -50,6 +63,8 @@ struct State<T> {
     due: HashMap<T, (Instant, u64)>,
     sequence: u64,
     failures: HashMap<T, u32>,
+    added: u64,
+    retried: u64,
 }
 
 impl<T: Clone + Eq + Hash> Default for WorkQueue<T> {
@@ -69,6 +84,8 @@ impl<T: Clone + Eq + Hash> WorkQueue<T> {
             due: HashMap::new(),
             sequence: 0,
             failures: HashMap::new(),
+            added: 0,
+            retried: 0,
         };
         Self { state: Mutex::new(state), changed: Notify::new(), backoff }
     }
@@ -93,6 +110,7 @@ impl<T: Clone + Eq + Hash> WorkQueue<T> {
     pub fn add_rate_limited(&self, key: T) {
         let delay = {
             let mut state = self.state.lock();
+            state.retried += 1;
             let failures = state.failures.entry(key.clone()).or_default();
             *failures = failures.saturating_add(1);
             self.backoff.delay(*failures - 1)
@@ -118,6 +136,17 @@ impl<T: Clone + Eq + Hash> WorkQueue<T> {
     /// Whether no key waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How the queue stands.
+    pub fn figures(&self) -> QueueFigures {
+        let state = self.state.lock();
+        QueueFigures {
+            depth: state.ready.len(),
+            working: state.working.len(),
+            added: state.added,
+            retried: state.retried,
+        }
     }
 
     /// Takes the next key; `None` once `stop` is cancelled. Call [`Self::done`] with it afterwards. Cancel-safe.
@@ -161,6 +190,7 @@ impl<T: Clone + Eq + Hash> State<T> {
         if !self.dirty.insert(key.clone()) || self.working.contains(&key) {
             return false;
         }
+        self.added += 1;
         self.ready.push_back(key);
         true
     }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use steersman_controller_runtime::{
-    Delta, EventRecorder, EventSource, EventWriter, Informer, InformerKind, ObjectKey, Requeue,
+    Delta, EventRecorder, EventSource, EventWriter, Informer, InformerKind, ObjectKey, Queues, Requeue,
     SharedInformers, WorkQueue, run_workers,
 };
 use tokio_util::sync::CancellationToken;
@@ -23,12 +23,19 @@ pub struct ControllersConfig {
     pub cluster_cidr: Option<ClusterCidr>,
     /// How many ended pods are kept; zero means all (`--terminated-pod-gc-threshold`).
     pub terminated_pod_threshold: usize,
+    /// Gets to know the controllers' queues.
+    pub queues: Queues,
 }
 
 impl Default for ControllersConfig {
     /// No CA, no pod addresses, and 12,500 ended pods as upstream.
     fn default() -> Self {
-        Self { root_ca: String::new(), cluster_cidr: None, terminated_pod_threshold: 12_500 }
+        Self {
+            root_ca: String::new(),
+            cluster_cidr: None,
+            terminated_pod_threshold: 12_500,
+            queues: Queues::default(),
+        }
     }
 }
 
@@ -89,6 +96,7 @@ impl Context {
 
     /// Reconciles the keys of `queue` until the stop.
     pub(crate) async fn drive<R: Reconciler>(&self, reconciler: Arc<R>, queue: KeyQueue) {
+        self.config.queues.add(R::NAME, &queue);
         run_workers(R::NAME, queue, R::WORKERS, self.stop.clone(), move |key| {
             let reconciler = reconciler.clone();
             async move { reconciler.reconcile(&key).await }

@@ -39,4 +39,4 @@ mod taint_eviction;
 pub use context::{Context, ControllersConfig};
 pub use error::ReconcileError;
 pub use node_ipam::{ClusterCidr, InvalidCidr};
-pub use run::{CONTROLLERS, Controller, run};
+pub use run::{CONTROLLERS, Controller, UnknownController, run, select};

@@ -113,9 +113,30 @@ impl Context {
     }
 }
 
-/// Runs every controller until `stop`; returns after all of them ended. `client_for` gives the client of a service
+/// A name that no controller has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not in the list of known controllers")]
+pub struct UnknownController(String);
+
+/// The controllers that `--controllers` names: `*` stands for all, `foo` for this one, `-foo` takes it out; what is
+/// named counts more than `*`.
+pub fn select(names: &[String]) -> Result<Vec<Controller>, UnknownController> {
+    let known = |name: &str| name == "*" || CONTROLLERS.iter().any(|controller| controller.name == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name.strip_prefix('-').unwrap_or(name))) {
+        return Err(UnknownController(unknown.clone()));
+    }
+    let named = |wanted: &str| names.iter().any(|name| name == wanted);
+    let chosen = |controller: &&Controller| {
+        let name = controller.name;
+        named(name) || (named("*") && !named(&format!("-{name}")))
+    };
+    Ok(CONTROLLERS.iter().filter(chosen).copied().collect())
+}
+
+/// Runs `controllers` until `stop`; returns after all of them ended. `client_for` gives the client of a service
 /// account of `kube-system`, so that each controller may do no more than its own role says.
 pub async fn run(
+    controllers: &[Controller],
     client_for: impl Fn(&str) -> Client,
     informers: SharedInformers,
     config: ControllersConfig,
@@ -123,7 +144,7 @@ pub async fn run(
 ) {
     let config = Arc::new(config);
     let mut running = JoinSet::new();
-    for controller in CONTROLLERS {
+    for controller in controllers {
         let client = client_for(controller.account);
         let context = Context::new(client, informers.clone(), config.clone(), stop.clone());
         running.spawn(controller.run(context));
@@ -133,5 +154,25 @@ pub async fn run(
             tracing::error!(%panic, "a controller panicked; stopping the others");
             stop.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controllers_are_chosen_by_name() {
+        let chosen = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            select(&names).map(|chosen| chosen.iter().map(|controller| controller.name).collect::<Vec<_>>())
+        };
+        let all = CONTROLLERS.len();
+        assert_eq!(chosen(&["*"]).unwrap().len(), all);
+        assert_eq!(chosen(&["*", "-deployment-controller"]).unwrap().len(), all - 1);
+        assert_eq!(chosen(&["deployment-controller"]).unwrap(), ["deployment-controller"]);
+        assert_eq!(chosen(&[]).unwrap(), [""; 0]);
+        let unknown = chosen(&["*", "-nonsense"]).unwrap_err().to_string();
+        assert_eq!(unknown, "\"-nonsense\" is not in the list of known controllers");
     }
 }

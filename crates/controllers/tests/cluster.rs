@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use steersman_apiserver::request::{Attributes, Authenticator, Authorizer, Decision, User};
 use steersman_apiserver::{AddressRange, ApiServer, Config, HookTable, ServiceAllocations, Storage, Version};
 use steersman_controller_runtime::{Delta, Informer, InformerKind, ObjectKey, SharedInformers};
-use steersman_controllers::{ControllersConfig, run};
+use steersman_controllers::{CONTROLLERS, ControllersConfig, run};
 use steersman_store::{BoxFuture, MemoryStore};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -93,7 +93,7 @@ impl Cluster {
         let client_for = move |account: &str| {
             steersman_client::in_process(handler.clone(), User::service_account("kube-system", account))
         };
-        tasks.spawn(run(client_for, informers.clone(), config, stop.clone()));
+        tasks.spawn(run(CONTROLLERS, client_for, informers.clone(), config, stop.clone()));
         tasks.spawn(kubelet(client.clone(), informers.clone(), stop.clone()));
         let cluster = Self {
             deployments: watched(&informers, &changed),

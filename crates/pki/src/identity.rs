@@ -90,6 +90,22 @@ pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, St
     if chain.is_empty() { Err("it has no PEM certificate".to_owned()) } else { Ok(chain) }
 }
 
+/// Certificates (DER) as one PEM text.
+pub fn certificates_pem(certificates: &[Vec<u8>]) -> String {
+    use base64::Engine as _;
+    let mut out = String::new();
+    for der in certificates {
+        out.push_str("-----BEGIN CERTIFICATE-----\n");
+        let text = base64::engine::general_purpose::STANDARD.encode(der);
+        for line in text.as_bytes().chunks(64) {
+            out.extend(line.iter().map(|byte| char::from(*byte)));
+            out.push('\n');
+        }
+        out.push_str("-----END CERTIFICATE-----\n");
+    }
+    out
+}
+
 /// How long a certificate holds.
 pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, String> {
     let (_, parsed) = X509Certificate::from_der(certificate)

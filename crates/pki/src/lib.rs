@@ -20,7 +20,7 @@ mod tls;
 pub use authority::Authority;
 pub use cluster::ClusterPki;
 pub use error::PkiError;
-pub use identity::Identity;
+pub use identity::{Identity, certificates_pem};
 pub use kubeconfig::Kubeconfig;
 pub use profile::Profile;
 pub use renewal::{Renewable, Validity, keep_renewed};

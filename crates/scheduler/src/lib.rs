@@ -19,7 +19,7 @@ pub mod resources;
 mod run;
 pub mod schedule;
 
-pub use run::Scheduler;
+pub use run::{Attempts, Figures, Scheduler};
 
 /// The name that pods give in `spec.schedulerName` to be scheduled by this profile.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";

@@ -55,7 +55,35 @@ enum Place {
     Gated,
 }
 
+/// How many pods wait, and where; the names are those of upstream's metric.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// To be tried next, or being tried.
+    pub active: usize,
+    /// Tried, and tried again soon.
+    pub backoff: usize,
+    /// Until the cluster changes.
+    pub unschedulable: usize,
+    /// Not to be tried yet.
+    pub gated: usize,
+}
+
 impl Queue {
+    /// How many pods wait, and where.
+    pub fn pending(&self) -> Pending {
+        let mut pending = Pending::default();
+        for waiting in self.pods.values() {
+            let count = match waiting.place {
+                Place::Active | Place::Trying(_) => &mut pending.active,
+                Place::BackingOff(_) => &mut pending.backoff,
+                Place::Unschedulable { .. } => &mut pending.unschedulable,
+                Place::Gated => &mut pending.gated,
+            };
+            *count += 1;
+        }
+        pending
+    }
+
     /// A pod came or changed. A change of a pod that waits makes it active: the change may be what it needed.
     pub fn add(&mut self, pod: PodInfo, gated: bool) {
         let key = pod.key.clone();

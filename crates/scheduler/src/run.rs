@@ -20,7 +20,7 @@ use crate::cluster::Cluster;
 use crate::framework::ClusterEvent;
 use crate::plugins::{Profile, default_profile};
 use crate::pod_info::{PodInfo, is_assigned, is_terminal};
-use crate::queue::Queue;
+use crate::queue::{Pending, Queue};
 use crate::schedule::schedule;
 
 /// Writes that may be under way at once; more wait.
@@ -44,6 +44,30 @@ struct State {
     cluster: Cluster,
     queue: Queue,
     turn: usize,
+    attempts: Attempts,
+}
+
+/// How many tries ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// The pod was bound.
+    pub scheduled: u64,
+    /// No node would do.
+    pub unschedulable: u64,
+    /// The binding was refused.
+    pub error: u64,
+}
+
+/// Shows what a scheduler does, for its metrics.
+#[derive(Clone)]
+pub struct Figures(Arc<Shared>);
+
+impl Figures {
+    /// How many tries ended how, and how many pods wait.
+    pub fn read(&self) -> (Attempts, Pending) {
+        let state = self.0.state.lock();
+        (state.attempts, state.queue.pending())
+    }
 }
 
 impl Scheduler {
@@ -51,6 +75,11 @@ impl Scheduler {
     pub fn new(client: kube::Client, informers: SharedInformers) -> Self {
         let shared = Shared { profile: default_profile(), state: Mutex::default(), changed: Notify::new() };
         Self { client, informers, shared: Arc::new(shared) }
+    }
+
+    /// Shows what the scheduler does.
+    pub fn figures(&self) -> Figures {
+        Figures(self.shared.clone())
     }
 
     /// Schedules until `stop`; returns after the writes that were under way.
@@ -131,7 +160,10 @@ impl Shared {
                 cluster.assume(pod.clone(), &node);
                 Outcome::Bind { node }
             }
-            Err(error) => Outcome::Unschedulable { message: error.to_string(), plugins: error.plugins },
+            Err(error) => {
+                state.attempts.unschedulable += 1;
+                Outcome::Unschedulable { message: error.to_string(), plugins: error.plugins }
+            }
         }
     }
 
@@ -237,6 +269,7 @@ impl Writer {
         let about = ObjectRef::of(&*pod.pod);
         match bind(&self.client, &pod, node).await {
             Ok(()) => {
+                self.shared.state.lock().attempts.scheduled += 1;
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 self.recorder.event(&about, EventType::Normal, "Scheduled", message);
             }
@@ -245,6 +278,7 @@ impl Writer {
                 self.shared.failed(&pod, BTreeSet::new());
             }
             Err(error) => {
+                self.shared.state.lock().attempts.error += 1;
                 self.shared.failed(&pod, BTreeSet::new());
                 self.report(&pod, "SchedulerError", &format!("binding rejected: {error}")).await;
             }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::progress::READY;
 use crate::data_dir::DataDir;
+use crate::progress::READY;
 
 /// A start that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(120);

@@ -30,8 +30,4 @@ impl Progress {
         println!("  export KUBECONFIG={}", kubeconfig.display());
         println!("  kubectl get nodes");
     }
-
-    pub fn stopping(&mut self) {
-        println!("stopping; containers go on (steersman down stops them)");
-    }
 }
