@@ -4,14 +4,15 @@
 use serde_json::json;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
-use steersman_apimachinery::labels::validate_label_selector;
+use steersman_apimachinery::labels::{validate_label_selector, validate_labels};
+use steersman_apimachinery::meta::validate_annotations;
 use steersman_apimachinery::names::{dns1123_label_problems, dns1123_subdomain_problems};
 use steersman_apimachinery::quantity::Quantity;
 
-use crate::checks::{invalid, known_word, optional_word, required};
+use crate::checks::{invalid, required};
+use crate::core::volumes::{check_access_modes, check_volume_mode};
 use crate::tree::{Read, Write, same};
 
-const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const NO_GROUP: &str = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
 
 /// Completes the spec of a claim.
@@ -20,35 +21,41 @@ pub(crate) fn defaults(spec: &mut Tree) {
     spec.object_mut("resources");
 }
 
+/// Checks a template that a claim is to be made from.
+pub(crate) fn template(found: &mut ErrorList, template: &Tree, path: &Path) {
+    let (metadata, at) = (template.at("metadata"), path.child("metadata"));
+    only_labels_and_annotations(found, metadata, &at);
+    validate(found, template.at("spec"), &path.child("spec"));
+}
+
+/// The metadata of a template whose objects get a name of their own.
+pub(crate) fn only_labels_and_annotations(found: &mut ErrorList, metadata: &Tree, path: &Path) {
+    found.extend(validate_annotations(metadata.get("annotations"), &path.child("annotations")));
+    found.extend(validate_labels(metadata.get("labels"), &path.child("labels")));
+    for (field, value) in metadata.entries("") {
+        if !matches!(field, "annotations" | "labels") && !same(value, &Tree::Null) {
+            found.push(Error::forbidden(path.child(field), "cannot be set"));
+        }
+    }
+}
+
 /// Checks the spec of a new claim.
 pub(crate) fn validate(found: &mut ErrorList, spec: &Tree, path: &Path) {
-    access_modes(found, spec, &path.child("accessModes"));
+    if spec.items("accessModes").is_empty() {
+        found.push(Error::required(path.child("accessModes"), "at least 1 access mode is required"));
+    }
+    check_access_modes(found, spec, path);
     if spec.has("selector") {
         found.extend(validate_label_selector(spec.at("selector"), &path.child("selector")));
     }
     storage(found, spec, &path.child("resources").key("storage"));
     class(found, spec, path, "storageClassName");
-    optional_word(found, spec, path, "volumeMode", &["Block", "Filesystem"]);
+    check_volume_mode(found, spec, path);
     for field in ["dataSource", "dataSourceRef"] {
         source(found, spec.at(field), &path.child(field));
     }
     sources_agree(found, spec, path);
     class(found, spec, path, "volumeAttributesClassName");
-}
-
-fn access_modes(found: &mut ErrorList, spec: &Tree, path: &Path) {
-    let modes = spec.texts("accessModes");
-    if modes.is_empty() {
-        found.push(Error::required(path.clone(), "at least 1 access mode is required"));
-    }
-    for mode in &modes {
-        known_word(found, path.clone(), mode, &ACCESS_MODES);
-    }
-    let single = modes.contains(&"ReadWriteOncePod");
-    if single && modes.iter().any(|mode| *mode != "ReadWriteOncePod" && ACCESS_MODES.contains(mode)) {
-        let why = "may not use ReadWriteOncePod with other access modes";
-        found.push(Error::forbidden(path.clone(), why));
-    }
 }
 
 fn storage(found: &mut ErrorList, spec: &Tree, path: &Path) {
@@ -181,6 +188,14 @@ mod tests {
             validate(&mut found, &spec, &Path::new("spec"));
             assert_eq!(texts(&found), want, "{field}");
         }
+    }
+
+    #[test]
+    fn a_template_has_labels_and_annotations_only() {
+        let mut found = ErrorList::new();
+        let named = json!({"metadata": {"labels": {"a": "b"}, "name": "x"}, "spec": claim()});
+        template(&mut found, &named, &Path::new("t"));
+        assert_eq!(texts(&found), ["t.metadata.name: Forbidden: cannot be set"]);
     }
 
     #[test]

@@ -16,6 +16,27 @@ pub fn of(kind: &str) -> Value {
             },
             "status": {"phase": "Bound"},
         }),
+        "PersistentVolumeClaim" => json!({
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": "fast", "volumeAttributesClassName": "gold",
+                "resources": {"requests": {"storage": "1Gi"}, "limits": {"storage": "2Gi"}}, "volumeName": "v",
+                "selector": {"matchLabels": {"a": "b"}},
+                "dataSource": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "s"},
+            },
+            "status": {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"},
+                "allocatedResources": {"storage": "1Gi"}, "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+                "currentVolumeAttributesClassName": "gold"},
+        }),
+        "LimitRange" => json!({"spec": {"limits": [
+            {"type": "Container", "min": {"cpu": "1"}, "max": {"cpu": "4"}, "default": {"cpu": "3"},
+                "defaultRequest": {"cpu": "2"}, "maxLimitRequestRatio": {"cpu": "2"}},
+            {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}}]}}),
+        "ResourceQuota" => json!({
+            "spec": {"hard": {"pods": "10", "requests.cpu": "4"}, "scopes": ["NotBestEffort"],
+                "scopeSelector": {"matchExpressions": [
+                    {"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]}},
+            "status": {"hard": {"pods": "10"}, "used": {"pods": "1"}},
+        }),
         "CSIDriver" => json!({"spec": {
             "tokenRequests": [{"audience": "a", "expirationSeconds": 3600}], "serviceAccountTokenInSecrets": true,
             "nodeAllocatableUpdatePeriodSeconds": 10, "volumeLifecycleModes": ["Persistent", "Ephemeral"],

@@ -12,7 +12,10 @@ mod scheduling;
 mod security;
 mod volumes;
 
-pub(crate) use resources::{quantity as resource_quantity, requirements as resource_requirements};
+pub(crate) use resources::{
+    container_resource, is_native as is_native_resource, is_quota as is_quota_resource, may_overcommit,
+    quantity as resource_quantity, requirements as resource_requirements, resource_name,
+};
 pub(crate) use scheduling::{node_selector, taint_effect, tolerations};
 pub(crate) use volumes::host_path;
 

@@ -120,7 +120,7 @@ pub(crate) fn quantity(found: &mut ErrorList, name: &str, value: &Tree, path: &P
 }
 
 /// Kubernetes's own resources have no domain or one of `kubernetes.io`.
-fn is_native(name: &str) -> bool {
+pub(crate) fn is_native(name: &str) -> bool {
     name.split_once('/').is_none_or(|(domain, _)| domain.ends_with("kubernetes.io"))
 }
 
@@ -129,15 +129,14 @@ fn is_counted(name: &str) -> bool {
     !is_native(name) || COUNTED.contains(&name)
 }
 
-fn may_overcommit(name: &str) -> bool {
+/// Whether more may be promised than there is.
+pub(crate) fn may_overcommit(name: &str) -> bool {
     is_native(name) && !name.starts_with(HUGE_PAGES)
 }
 
-fn container_resource(found: &mut ErrorList, name: &str, path: &Path) {
-    let problems = qualified_name_problems(name);
-    if !problems.is_empty() {
-        return invalid(found, path, name, problems);
-    }
+/// The name of something that a container can ask for.
+pub(crate) fn container_resource(found: &mut ErrorList, name: &str, path: &Path) {
+    resource_name(found, name, path);
     if name.contains('/') {
         if !is_native(name) && !is_extended(name) {
             let why = "doesn't follow extended resource name standard";
@@ -148,10 +147,6 @@ fn container_resource(found: &mut ErrorList, name: &str, path: &Path) {
     let for_containers =
         matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with(HUGE_PAGES);
     if !for_containers {
-        if !is_standard(name) {
-            let why = "must be a standard resource type or fully qualified";
-            found.push(Error::invalid(path.clone(), name, why));
-        }
         found.push(Error::invalid(path.clone(), name, "must be a standard resource for containers"));
     }
 }
@@ -166,13 +161,31 @@ fn is_extended(name: &str) -> bool {
     !name.starts_with("requests.") && qualified_name_problems(&format!("requests.{name}")).is_empty()
 }
 
-/// Names without domain that mean something somewhere: in containers, quotas or claims.
+/// The name of something that is counted or measured: with a domain, or one that means something to Kubernetes.
+pub(crate) fn resource_name(found: &mut ErrorList, name: &str, path: &Path) -> bool {
+    let problems = qualified_name_problems(name);
+    let good = problems.is_empty() && (name.contains('/') || is_standard(name));
+    if problems.is_empty() && !good {
+        let why = "must be a standard resource type or fully qualified";
+        found.push(Error::invalid(path.clone(), name, why));
+    }
+    invalid(found, path, name, problems);
+    good
+}
+
 fn is_standard(name: &str) -> bool {
-    name == "storage"
+    name == "storage" || is_quota(name)
+}
+
+/// What a quota can limit, beside what has a domain.
+pub(crate) fn is_quota(name: &str) -> bool {
+    let asked = name.strip_prefix("requests.").unwrap_or(name);
+    let measured = |name: &str| matches!(name, "cpu" | "memory" | "ephemeral-storage");
+    measured(asked)
+        || asked.starts_with(HUGE_PAGES)
+        || name == "requests.storage"
+        || name.strip_prefix("limits.").is_some_and(measured)
         || COUNTED.contains(&name)
-        || name.starts_with("requests.")
-        || name.starts_with("limits.")
-        || name.starts_with("services.")
 }
 
 /// What happens to a container when its resources change.

@@ -9,6 +9,7 @@ use steersman_apimachinery::quantity::Quantity;
 use super::mounts::{local_path, no_steps_back};
 use super::references::{self, Place};
 use crate::checks::{Seen, known_word, required, required_name};
+use crate::core::claimspec;
 use crate::tree::Read;
 
 const ONE_SOURCE: &str = "may not specify more than 1 volume type";
@@ -124,9 +125,10 @@ fn source(found: &mut ErrorList, kind: &str, source: &Tree, path: &Path) {
         "nfs" if !source.text("path").is_empty() && !source.text("path").starts_with('/') => {
             found.push(Error::invalid(path.child("path"), source.text("path"), "must be an absolute path"));
         }
-        "ephemeral" if !source.has("volumeClaimTemplate") => {
-            found.push(Error::required(path.child("volumeClaimTemplate"), ""));
-        }
+        "ephemeral" => match source.at("volumeClaimTemplate") {
+            Tree::Null => found.push(Error::required(path.child("volumeClaimTemplate"), "")),
+            template => claimspec::template(found, template, &path.child("volumeClaimTemplate")),
+        },
         "image" if source.has("pullPolicy") => {
             let known = ["Always", "IfNotPresent", "Never"];
             known_word(found, path.child("pullPolicy"), source.text("pullPolicy"), &known);
