@@ -6,8 +6,8 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::labels::validate_label_selector;
 use steersman_apimachinery::names::{
-    dns1123_label_problems, dns1123_subdomain_problems, percent_problems, port_name_problems,
-    port_number_problems, qualified_name_problems,
+    HTTP_PATH, dns1123_label_problems, dns1123_subdomain_problems, is_http_path, percent_problems,
+    port_name_problems, port_number_problems, qualified_name_problems,
 };
 use steersman_apimachinery::quantity::Quantity;
 
@@ -181,6 +181,25 @@ pub(crate) fn not_decremented(found: &mut ErrorList, new: &Tree, old: &Tree, pat
     let (now, before) = (new.int(field), old.int(field));
     if before.is_some_and(|before| now.is_none_or(|now| now < before)) {
         found.push(Error::invalid(path.child(field), now.unwrap_or(0), "cannot be decremented"));
+    }
+}
+
+/// A path below a domain, such as `example.com/controller`.
+pub(crate) fn domain_prefixed_path(found: &mut ErrorList, path: &Path, value: &str) {
+    if !required(found, path.clone(), value) {
+        return;
+    }
+    match value.split_once('/') {
+        Some((host, rest)) if !host.is_empty() && !rest.is_empty() => {
+            subdomain(found, path, host);
+            if !is_http_path(rest) {
+                found.push(Error::invalid(path.clone(), rest, HTTP_PATH));
+            }
+        }
+        _ => {
+            let why = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+            found.push(Error::invalid(path.clone(), value, why));
+        }
     }
 }
 

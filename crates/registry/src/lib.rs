@@ -1,6 +1,7 @@
 //! What differs between kinds: the resource table, and per resource its strategy (defaulting, validation, update
 //! rules) and its printer columns. Pure: no store, no HTTP, no clock of its own.
 
+pub mod cron;
 mod resource;
 mod scale;
 mod strategy;
@@ -8,6 +9,7 @@ mod table;
 
 mod admissionregistration;
 mod apps;
+mod batch;
 mod certificates;
 mod coordination;
 mod core;

@@ -2,7 +2,7 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, admissionregistration, apps, certificates, coordination, core, discovery, flowcontrol,
+    Strategy, admissionregistration, apps, batch, certificates, coordination, core, discovery, flowcontrol,
     networking, node, policy, print, rbac, review, scheduling, storage, storagemigration,
 };
 
@@ -40,6 +40,8 @@ static RESOURCES: &[Resource] = &[
     review::SELF_SUBJECT_ACCESS_REVIEW,
     review::SELF_SUBJECT_RULES_REVIEW,
     review::SUBJECT_ACCESS_REVIEW,
+    batch::cronjob::RESOURCE,
+    batch::job::RESOURCE,
     certificates::certificatesigningrequest::RESOURCE,
     certificates::clustertrustbundle::RESOURCE,
     certificates::podcertificaterequest::RESOURCE,

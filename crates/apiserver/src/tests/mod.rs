@@ -9,6 +9,7 @@ mod listing;
 mod serving;
 mod special;
 mod watching;
+mod workloads;
 
 use std::sync::Arc;
 

@@ -15,6 +15,13 @@ pub fn of(kind: &str, group: &str) -> Value {
         ("Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController", _) => {
             workload(kind)
         }
+        ("Job", _) => {
+            json!({"spec": job_spec(), "status": {"active": 1, "startTime": "2026-01-01T00:00:00Z"}})
+        }
+        ("CronJob", _) => json!({
+            "spec": {"schedule": "*/5 * * * *", "timeZone": "Europe/Berlin", "jobTemplate": {"spec": job_spec()}},
+            "status": {"active": [{"kind": "Job", "name": "j"}], "lastScheduleTime": "2026-01-01T00:00:00Z"},
+        }),
         ("PodTemplate", _) => json!({"template": workload(kind)["spec"]["template"]}),
         ("ControllerRevision", _) => {
             json!({"revision": 3, "data": {"spec": {"template": {"$patch": "replace"}}}})
@@ -116,6 +123,21 @@ fn workload(kind: &str) -> Value {
         _ => {}
     }
     object
+}
+
+fn job_spec() -> Value {
+    let mut template = workload("Job")["spec"]["template"].clone();
+    template["spec"]["restartPolicy"] = json!("Never");
+    json!({
+        "completionMode": "Indexed", "completions": 5, "parallelism": 5, "backoffLimitPerIndex": 1,
+        "maxFailedIndexes": 2, "activeDeadlineSeconds": 600, "ttlSecondsAfterFinished": 60,
+        "managedBy": "kubernetes.io/job-controller",
+        "podFailurePolicy": {"rules": [
+            {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [1, 2], "containerName": "main"}},
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+        "successPolicy": {"rules": [{"succeededIndexes": "0,2-3", "succeededCount": 2}]},
+        "template": template,
+    })
 }
 
 fn service() -> Value {

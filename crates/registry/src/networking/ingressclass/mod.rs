@@ -2,10 +2,10 @@
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
-use steersman_apimachinery::names::{HTTP_PATH, dns1123_label_problems, is_http_path};
+use steersman_apimachinery::names::dns1123_label_problems;
 
 use super::typed_reference;
-use crate::checks::{immutable, invalid, known_word, subdomain};
+use crate::checks::{domain_prefixed_path, immutable, invalid, known_word};
 use crate::print;
 use crate::resource::{Resource, Scope};
 use crate::rules::{count_generation, differs, set_generation};
@@ -98,22 +98,7 @@ fn controller(found: &mut ErrorList, controller: &str, path: &Path) {
     if controller.len() > MAX_CONTROLLER {
         found.push(Error::too_long(path.clone(), MAX_CONTROLLER));
     }
-    if controller.is_empty() {
-        found.push(Error::required(path.clone(), ""));
-        return;
-    }
-    match controller.split_once('/') {
-        Some((host, rest)) if !host.is_empty() && !rest.is_empty() => {
-            subdomain(found, path, host);
-            if !is_http_path(rest) {
-                found.push(Error::invalid(path.clone(), rest, HTTP_PATH));
-            }
-        }
-        _ => {
-            let why = "must be a domain-prefixed path (such as \"acme.io/foo\")";
-            found.push(Error::invalid(path.clone(), controller, why));
-        }
-    }
+    domain_prefixed_path(found, path, controller);
 }
 
 fn scope(found: &mut ErrorList, parameters: &Tree, path: &Path) {

@@ -1,0 +1,4 @@
+//! The group `batch`.
+
+pub(crate) mod cronjob;
+pub(crate) mod job;
