@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::status::ApiError;
-use steersman_registry::{Context, Subresource};
+use steersman_registry::Context;
 
-use crate::codec;
+use crate::codec::Definition;
 use crate::object::form::Form;
 use crate::request::{AdmissionRequest, Operation, User};
 use crate::routes::Entry;
+use crate::row::Subresource;
 use crate::server::Inner;
 use crate::views;
 use crate::wire::body::Response;
@@ -28,7 +29,7 @@ pub struct Call<'a> {
     /// The resource.
     pub entry: &'a Arc<Entry>,
     /// The subresource, if it is one's.
-    pub subresource: Option<&'static Subresource>,
+    pub subresource: Option<&'a Subresource>,
     /// What is asked.
     pub info: &'a RequestInfo,
     /// The query.
@@ -63,20 +64,20 @@ impl Shown {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// The kind that is taken and given: the subresource's, else the resource's.
-    pub fn kind(&self) -> &'static str {
-        self.subresource.map_or(self.entry.resource.kind, |s| s.kind)
+    pub fn kind(&self) -> &'a str {
+        self.subresource.map_or(&self.entry.resource.kind, |s| &s.kind)
     }
 
     /// The group of [`Self::kind`].
-    pub fn group(&self) -> &'static str {
-        self.subresource.map_or(self.entry.resource.group, |s| s.group)
+    pub fn group(&self) -> &'a str {
+        self.subresource.map_or(&self.entry.resource.group, |s| &s.group)
     }
 
     /// The version of [`Self::kind`].
-    pub fn version(&self) -> &'static str {
-        self.subresource.map_or(self.entry.resource.version, |s| s.version)
+    pub fn version(&self) -> &'a str {
+        self.subresource.map_or(&self.entry.resource.version, |s| &s.version)
     }
 
     /// The `apiVersion` of [`Self::kind`].
@@ -87,12 +88,9 @@ impl Call<'_> {
         }
     }
 
-    /// The catalogue's name of [`Self::kind`].
-    pub fn definition(&self) -> &'static str {
-        match self.subresource {
-            Some(s) if s.kind != self.entry.resource.kind => codec::definition_of(s.group, s.version, s.kind),
-            _ => self.entry.resource.definition,
-        }
+    /// How objects of [`Self::kind`] are read and written.
+    pub fn definition(&self) -> &'a Definition {
+        self.subresource.map_or(&self.entry.resource.definition, |s| &s.definition)
     }
 
     /// Answers with an object.
@@ -124,7 +122,7 @@ impl Call<'_> {
 
     /// 409 for an object of this resource.
     pub fn conflict(&self, name: &str, why: &str) -> ApiError {
-        ApiError::conflict(self.entry.resource.group, self.entry.resource.plural, name, why)
+        ApiError::conflict(&self.entry.resource.group, &self.entry.resource.plural, name, why)
     }
 
     /// Runs the mutating plugins over `object`, or over a deletion of `old`.
@@ -167,13 +165,13 @@ impl Call<'_> {
         old: Option<&'r Tree>,
         dry_run: bool,
     ) -> AdmissionRequest<'r> {
-        let resource = self.entry.resource;
+        let resource = &self.entry.resource;
         AdmissionRequest {
             operation,
-            group: resource.group,
-            version: resource.version,
-            kind: self.subresource.map_or(resource.kind, |s| s.kind),
-            resource: resource.plural,
+            group: &resource.group,
+            version: &resource.version,
+            kind: self.kind(),
+            resource: &resource.plural,
             subresource: self.subresource.map_or("", |s| s.name),
             namespace: &self.info.namespace,
             name,

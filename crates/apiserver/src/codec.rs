@@ -4,9 +4,10 @@
 use steersman_api::catalog;
 use steersman_api::catalog::TypeId;
 use steersman_api::decode::{self, DecodeError};
-use steersman_api::{protobuf, yaml};
+use steersman_api::{protobuf, schema_of, yaml};
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::Object;
+use steersman_apimachinery::schema::Schema;
 use steersman_apimachinery::status::ApiError;
 
 use crate::wire::negotiate::Encoding;
@@ -29,6 +30,50 @@ pub enum Failure {
     Refused(ApiError),
 }
 
+/// How objects of a kind are read and written, and what is known of their fields.
+#[derive(Clone)]
+pub enum Definition {
+    /// By a type of the field catalogue, such as `io.k8s.api.core.v1.Pod`.
+    Catalogue(&'static str),
+}
+
+impl Definition {
+    /// Its name in the OpenAPI documents.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Catalogue(name) => name,
+        }
+    }
+
+    /// Its structure, for patches and managed fields; `None` if it has none.
+    pub fn schema(&self) -> Option<Schema> {
+        match self {
+            Self::Catalogue(name) => schema_of(name),
+        }
+    }
+
+    /// Reads a value of the store: JSON, or protobuf as upstream writes it.
+    pub fn decode_stored(&self, value: &[u8]) -> Result<Tree, String> {
+        match self {
+            Self::Catalogue(name) => decode_stored(name, value),
+        }
+    }
+
+    /// Reads a request's body.
+    pub fn decode(&self, body: &[u8], encoding: Encoding) -> Result<Decoded, Failure> {
+        match self {
+            Self::Catalogue(name) => decode(name, body, encoding),
+        }
+    }
+
+    /// Brings a tree that was made by a patch to its type's form.
+    pub fn decode_tree(&self, tree: Tree) -> Result<Decoded, Failure> {
+        match self {
+            Self::Catalogue(name) => decode_tree(name, tree),
+        }
+    }
+}
+
 /// The catalogue's type of that name. The resource table names only types that exist; a test checks it.
 fn type_of(definition: &str) -> Result<TypeId, String> {
     catalog().definition(definition).ok_or_else(|| format!("the type {definition} is not in the catalogue"))
@@ -39,8 +84,7 @@ pub fn definition_of(group: &str, version: &str, kind: &str) -> &'static str {
     catalog().kind(group, version, kind).map_or("", |id| catalog().get(id).name)
 }
 
-/// Reads a value of the store: JSON, or protobuf as upstream writes it.
-pub fn decode_stored(definition: &str, value: &[u8]) -> Result<Tree, String> {
+fn decode_stored(definition: &str, value: &[u8]) -> Result<Tree, String> {
     if protobuf::is_protobuf(value) {
         return protobuf::decode(value).map(|(tree, _)| tree).map_err(|e| e.to_string());
     }
@@ -51,7 +95,7 @@ pub fn decode_stored(definition: &str, value: &[u8]) -> Result<Tree, String> {
     decode::decode_tree(tree, id).map(|decoded| decoded.tree).map_err(|e| e.to_string())
 }
 
-/// Reads a request's body.
+/// Reads a body of a catalogued type.
 pub fn decode(definition: &str, body: &[u8], encoding: Encoding) -> Result<Decoded, Failure> {
     let id = type_of(definition).map_err(|e| Failure::Refused(ApiError::internal(e)))?;
     match encoding {
@@ -74,8 +118,7 @@ pub fn decode(definition: &str, body: &[u8], encoding: Encoding) -> Result<Decod
     }
 }
 
-/// Brings a tree that was made by a patch to its type's form.
-pub fn decode_tree(definition: &str, tree: Tree) -> Result<Decoded, Failure> {
+fn decode_tree(definition: &str, tree: Tree) -> Result<Decoded, Failure> {
     let id = type_of(definition).map_err(|e| Failure::Refused(ApiError::internal(e)))?;
     finish(decode::decode_tree(tree, id))
 }

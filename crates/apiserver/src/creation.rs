@@ -16,9 +16,9 @@ use crate::wire::body::Response;
 
 /// Who answers the call's POST, if anybody does instead of the store.
 pub fn creator<'c>(call: &Call<'c>) -> Option<&'c Arc<dyn Creator>> {
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let subresource = call.subresource.map_or("", |s| s.name);
-    call.server.creators.get(&(resource.group, resource.plural, subresource))
+    call.server.creators.get(&(&*resource.group, &*resource.plural, subresource))
 }
 
 /// Reads the object of a POST that is acted on, defaulted and admitted.

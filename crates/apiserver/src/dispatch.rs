@@ -6,12 +6,13 @@ use std::sync::Arc;
 use http::StatusCode;
 use jiff::Timestamp;
 use steersman_apimachinery::status::ApiError;
-use steersman_registry::{Subresource, Verb};
+use steersman_registry::Verb;
 
 use crate::call::Call;
 use crate::chain::Exchange;
 use crate::request::User;
 use crate::routes::Entry;
+use crate::row::Subresource;
 use crate::server::Inner;
 use crate::wire::body::{self, Body, Response};
 use crate::wire::info::RequestInfo;
@@ -50,8 +51,8 @@ pub async fn dispatch(
         now: Timestamp::now(),
         wanted: Wanted::negotiate(&parts.headers, query, true)?,
     };
-    if let Some(deprecation) = entry.resource.deprecation {
-        warnings.add(deprecation);
+    if let Some(deprecation) = &entry.resource.deprecation {
+        warnings.add(deprecation.clone());
     }
     let body = body::read(body).await?;
     if let Some(creator) = creation::creator(&call).filter(|_| info.verb == "create") {
@@ -83,10 +84,10 @@ fn find(server: &Inner, exchange: &Exchange) -> Result<Option<Arc<Entry>>, ApiEr
         true => info.named_in_path && !info.in_namespace,
         false => info.in_namespace,
     };
-    if misplaced { Err(ApiError::resource_not_served()) } else { Ok(Some(entry.clone())) }
+    if misplaced { Err(ApiError::resource_not_served()) } else { Ok(Some(entry)) }
 }
 
-fn find_subresource(entry: &Entry, exchange: &Exchange) -> Result<Option<&'static Subresource>, ApiError> {
+fn find_subresource<'e>(entry: &'e Entry, exchange: &Exchange) -> Result<Option<&'e Subresource>, ApiError> {
     let name = &exchange.info.subresource;
     if name.is_empty() {
         return Ok(None);

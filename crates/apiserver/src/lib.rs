@@ -33,6 +33,7 @@ mod managers;
 mod metrics;
 mod object;
 mod routes;
+mod row;
 mod selection;
 mod server;
 mod storage;

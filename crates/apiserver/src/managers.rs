@@ -1,7 +1,6 @@
 //! Who wrote which field (`metadata.managedFields`): kept for every writer, so that server-side apply can tell whose
 //! fields it would take over.
 
-use steersman_api::schema_of;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::gvk::GroupVersionKind;
 use steersman_apimachinery::managed_fields::FieldManager;
@@ -9,7 +8,6 @@ use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_apimachinery::status::ApiError;
 
 use crate::call::Call;
-use crate::codec;
 use crate::verbs::undecodable;
 
 /// Records the writer as the manager of the fields that it set or changed.
@@ -21,14 +19,16 @@ pub fn track(call: &Call<'_>, new: &mut Tree, old: Option<&Tree>) {
 pub fn apply(call: &Call<'_>, live: Option<&Tree>, config: &Tree, force: bool) -> Result<Tree, ApiError> {
     let applied = with_manager(call, |manager, name| manager.apply(live, config, name, force))
         .unwrap_or_else(|| Err(ApiError::internal("the kind has no schema")))?;
-    let decoded = codec::decode_tree(call.definition(), applied)
+    let decoded = call
+        .definition()
+        .decode_tree(applied)
         .map_err(|failure| undecodable(call.kind(), call.version(), b"{}", failure))?;
     Ok(decoded.tree)
 }
 
 /// Calls `work` with the field manager of the call's endpoint; `None` if its kind has no schema.
 fn with_manager<T>(call: &Call<'_>, work: impl FnOnce(&FieldManager<'_>, &str) -> T) -> Option<T> {
-    let schema = schema_of(call.definition())?;
+    let schema = call.definition().schema()?;
     let kind = GroupVersionKind::new(call.group(), call.version(), call.kind());
     let has_status = call.entry.subresource("status").is_some();
     let reset_fields: &[&str] = match call.subresource.map(|s| s.name) {

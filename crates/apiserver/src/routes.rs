@@ -6,27 +6,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::{Object, ObjectMut};
-use steersman_registry::{Resource, Scope, Subresource, Verb};
+use steersman_registry::{Resource, Scope, Verb};
 use steersman_store::{Key, Prefix};
 
-use crate::codec;
 use crate::hooks::{HookTable, Hooks};
 use crate::object::encode;
+use crate::row::{Row, Subresource};
 
 /// One served resource.
 pub struct Entry {
     /// Its row in the resource table.
-    pub resource: &'static Resource,
+    pub resource: Row,
     /// `v1`, `apps/v1`, ….
     pub api_version: String,
     /// What it does beyond the generic path.
     pub hooks: Arc<dyn Hooks>,
 }
 
-type ByName<T> = BTreeMap<&'static str, T>;
+type ByName<T> = BTreeMap<String, T>;
 
-/// Every served resource, by group, version and plural.
-#[derive(Default)]
+/// Every served resource, by group, version and plural. A request works on one such table from its beginning to its end,
+/// whatever is added or removed meanwhile.
+#[derive(Clone, Default)]
 pub struct Routes(ByName<ByName<ByName<Arc<Entry>>>>);
 
 impl Routes {
@@ -34,31 +35,37 @@ impl Routes {
     pub fn new(resources: &'static [Resource], hooks: &HookTable) -> Self {
         let mut routes = Self::default();
         for resource in resources {
-            let entry = Entry::new(resource, hooks.of(resource.group, resource.plural));
-            let versions = routes.0.entry(resource.group).or_default();
-            versions.entry(resource.version).or_default().insert(resource.plural, Arc::new(entry));
+            let entry = Entry::new(Row::built_in(resource), hooks.of(resource.group, resource.plural));
+            routes.insert(Arc::new(entry));
         }
         routes
     }
 
+    /// Adds a resource; replaces the one of its name.
+    pub fn insert(&mut self, entry: Arc<Entry>) {
+        let Row { group, version, plural, .. } = &entry.resource;
+        let versions = self.0.entry(group.to_string()).or_default();
+        versions.entry(version.to_string()).or_default().insert(plural.to_string(), entry);
+    }
+
     /// The resource of that name.
-    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Entry>> {
-        self.0.get(group)?.get(version)?.get(plural)
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Entry>> {
+        self.0.get(group)?.get(version)?.get(plural).cloned()
     }
 
     /// The resource in whichever version comes first.
-    pub fn find_any_version(&self, group: &str, plural: &str) -> Option<&Arc<Entry>> {
-        self.0.get(group)?.values().find_map(|resources| resources.get(plural))
+    pub fn find_any_version(&self, group: &str, plural: &str) -> Option<Arc<Entry>> {
+        self.0.get(group)?.values().find_map(|resources| resources.get(plural)).cloned()
     }
 
     /// The resource in whose form the objects of `entry` are stored: another one where two share a place.
-    pub fn stored_as(&self, entry: &Entry) -> &'static Resource {
+    pub fn stored_as<'r>(&'r self, entry: &'r Entry) -> &'r Row {
         let owner = |other: &&Arc<Entry>| {
             other.resource.storage == entry.resource.storage && other.resource.conversion.is_none()
         };
         match entry.resource.conversion {
-            Some(_) => self.all().find(owner).map_or(entry.resource, |other| other.resource),
-            None => entry.resource,
+            Some(_) => self.all().find(owner).map_or(&entry.resource, |other| &other.resource),
+            None => &entry.resource,
         }
     }
 
@@ -68,8 +75,8 @@ impl Routes {
     }
 
     /// The groups with their versions, in order of name.
-    pub fn groups(&self) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
-        self.0.iter().map(|(group, versions)| (*group, versions.keys().copied().collect()))
+    pub fn groups(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        self.0.iter().map(|(group, versions)| (group.as_str(), versions.keys().map(String::as_str).collect()))
     }
 
     /// The resources of a version, in order of plural name.
@@ -85,9 +92,9 @@ impl Routes {
 
 impl Entry {
     /// The entry of one row.
-    pub fn new(resource: &'static Resource, hooks: Arc<dyn Hooks>) -> Self {
-        let api_version = match resource.group {
-            "" => resource.version.to_owned(),
+    pub fn new(resource: Row, hooks: Arc<dyn Hooks>) -> Self {
+        let api_version = match &*resource.group {
+            "" => resource.version.to_string(),
             group => format!("{group}/{}", resource.version),
         };
         Self { resource, api_version, hooks }
@@ -104,7 +111,7 @@ impl Entry {
     }
 
     /// Its subresource of that name.
-    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.resource.subresources.iter().find(|s| s.name == name)
     }
 
@@ -115,7 +122,7 @@ impl Entry {
 
     /// Where the objects of a namespace, or (empty) all objects, live in the store.
     pub fn prefix(&self, namespace: &str) -> Prefix {
-        let storage = self.resource.storage;
+        let storage = &self.resource.storage;
         if namespace.is_empty() || !self.is_namespaced() {
             Prefix::new(format!("/registry/{storage}/"))
         } else {
@@ -125,7 +132,7 @@ impl Entry {
 
     /// The tree of a stored value, in whatever version it was written.
     pub fn decode_stored(&self, value: &[u8]) -> Result<Tree, String> {
-        codec::decode_stored(self.resource.definition, value)
+        self.resource.definition.decode_stored(value)
     }
 
     /// Brings a stored tree to the version and the defaults of today.

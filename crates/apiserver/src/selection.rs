@@ -53,7 +53,7 @@ impl Selection {
         }
         let of = form.selectable(entry);
         self.labels.matches(|key| label(of, key))
-            && self.fields.matches(|name| Cow::Borrowed(field(of, name)))
+            && self.fields.matches(|name| Cow::Borrowed(field(of, name, entry)))
     }
 }
 
@@ -62,23 +62,27 @@ fn label<'s>(of: &'s Selectable, key: &str) -> Option<&'s str> {
     Some(&of.labels[at].1)
 }
 
-fn field<'s>(of: &'s Selectable, name: &str) -> &'s str {
-    of.fields.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value)
+fn field<'s>(of: &'s Selectable, name: &str, entry: &Entry) -> &'s str {
+    field_labels(entry).position(|label| label == name).map_or("", |at| &of.fields[at])
 }
 
-/// The values of every field label of an object.
-pub fn field_values(tree: &steersman_apimachinery::Tree, entry: &Entry) -> Vec<(&'static str, Box<str>)> {
-    let common = [("metadata.name", tree.name().into()), ("metadata.namespace", tree.namespace().into())];
-    let own = entry.resource.selectable_fields.iter().map(|(name, read)| (*name, read(tree).into()));
-    common.into_iter().chain(own).collect()
+/// The field labels of a resource.
+fn field_labels(entry: &Entry) -> impl Iterator<Item = &str> {
+    let own = entry.resource.selectable_fields.iter().map(|(name, _)| &**name);
+    ["metadata.name", "metadata.namespace"].into_iter().chain(own)
+}
+
+/// The values of every field label of an object, in the order of [`field_labels`].
+pub fn field_values(tree: &steersman_apimachinery::Tree, entry: &Entry) -> Vec<Box<str>> {
+    let own = entry.resource.selectable_fields.iter().map(|(_, read)| read(tree).into());
+    [tree.name().into(), tree.namespace().into()].into_iter().chain(own).collect()
 }
 
 fn check_field(name: &str, entry: &Entry) -> Result<(), ApiError> {
-    let own = entry.resource.selectable_fields;
-    if matches!(name, "metadata.name" | "metadata.namespace") || own.iter().any(|(n, _)| *n == name) {
+    if field_labels(entry).any(|label| label == name) {
         return Ok(());
     }
-    Err(ApiError::bad_request(if own.is_empty() {
+    Err(ApiError::bad_request(if entry.resource.selectable_fields.is_empty() {
         format!("{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else {
         format!("field label not supported: {name}")

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{CONNECTION, UPGRADE};
 use steersman_apimachinery::status::ApiError;
-use steersman_registry::Subresource;
 
 use crate::authorization::require;
 use crate::chain::{self, Exchange};
 use crate::request::User;
 use crate::routes::Entry;
+use crate::row::Subresource;
 use crate::server::Inner;
 use crate::wire::body::{Body, Response};
 use crate::wire::respond;
@@ -55,9 +55,9 @@ const CONNECTORS: &[(&str, &str, &str, Connector)] = &[
 
 /// What a subresource leads to; `None` if it is a part of the object.
 pub fn find(entry: &Entry, subresource: &Subresource) -> Option<Connector> {
-    let resource = entry.resource;
+    let resource = &entry.resource;
     let found = |(g, r, s, _): &&(&str, &str, &str, Connector)| {
-        (*g, *r, *s) == (resource.group, resource.plural, subresource.name)
+        (*g, *r, *s) == (&*resource.group, &*resource.plural, subresource.name)
     };
     CONNECTORS.iter().find(found).map(|(_, _, _, connector)| *connector)
 }

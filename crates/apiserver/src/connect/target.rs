@@ -42,7 +42,7 @@ pub async fn object(
     name: &str,
 ) -> Result<Arc<Tree>, ApiError> {
     let entry = server.storage.routes().find("", "v1", plural).ok_or_else(ApiError::resource_not_served)?;
-    Ok(server.storage.require(entry, namespace, name).await?.1.tree())
+    Ok(server.storage.require(&entry, namespace, name).await?.1.tree())
 }
 
 /// The kubelet of a node.

@@ -8,10 +8,11 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use steersman_apimachinery::status::ApiError;
-use steersman_registry::{Resource, Scope, Subresource, Verb};
+use steersman_registry::{Scope, Verb};
 
 use crate::chain::Exchange;
 use crate::routes::{Entry, Routes};
+use crate::row::{Row, Subresource};
 use crate::server::Inner;
 use crate::wire::body::{self, Response};
 use crate::wire::negotiate::{Wanted, by_preference};
@@ -46,7 +47,7 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// Answers `/api…` and `/apis…`; `None` if there is no such group or version.
 pub fn answer(server: &Inner, exchange: &Exchange, parts: &[&str]) -> Result<Option<Response>, ApiError> {
-    let routes = server.storage.routes();
+    let routes = &server.storage.routes();
     let document = match parts {
         ["api"] | ["apis"] if wants_aggregated(exchange) => {
             return aggregated(routes, exchange, parts[0] == "api").map(Some);
@@ -66,7 +67,7 @@ pub fn answer(server: &Inner, exchange: &Exchange, parts: &[&str]) -> Result<Opt
 }
 
 /// Groups in order, the core group left out.
-fn groups(routes: &Routes) -> Vec<(&'static str, Vec<&'static str>)> {
+fn groups(routes: &Routes) -> Vec<(&str, Vec<&str>)> {
     let mut groups: Vec<_> = routes.groups().filter(|(group, _)| !group.is_empty()).collect();
     groups.sort_by_key(|(group, _)| ORDER.iter().position(|known| known == group).unwrap_or(ORDER.len()));
     for (_, versions) in &mut groups {
@@ -139,8 +140,8 @@ fn resource_list(routes: &Routes, group: &str, version: &str) -> Option<Value> {
 }
 
 /// The rows of a resource and its subresources, sorted by name.
-fn rows(entry: &Arc<Entry>, stored_as: &Resource) -> Vec<Value> {
-    let resource = entry.resource;
+fn rows(entry: &Arc<Entry>, stored_as: &Row) -> Vec<Value> {
+    let resource = &entry.resource;
     let mut row = json!({
         "name": resource.plural, "singularName": resource.singular,
         "namespaced": resource.scope == Scope::Namespaced,
@@ -160,15 +161,15 @@ fn rows(entry: &Arc<Entry>, stored_as: &Resource) -> Vec<Value> {
     [row].into_iter().chain(subresources.into_iter().map(|s| subresource_row(resource, s))).collect()
 }
 
-fn subresource_row(resource: &Resource, subresource: &Subresource) -> Value {
+fn subresource_row(resource: &Row, subresource: &Subresource) -> Value {
     let mut row = json!({
         "name": format!("{}/{}", resource.plural, subresource.name), "singularName": "",
         "namespaced": resource.scope == Scope::Namespaced,
         "kind": subresource.kind, "verbs": subresource_verbs(subresource),
     });
-    if (subresource.group, subresource.version) != (resource.group, resource.version) {
-        row["group"] = subresource.group.into();
-        row["version"] = subresource.version.into();
+    if (&subresource.group, &subresource.version) != (&resource.group, &resource.version) {
+        row["group"] = (*subresource.group).into();
+        row["version"] = (*subresource.version).into();
     }
     row
 }
@@ -202,7 +203,7 @@ fn verb_name(verb: Verb) -> &'static str {
 }
 
 /// Tells whether two servers store a resource in the same version: a hash of group, version and kind.
-fn storage_version_hash(resource: &Resource) -> String {
+fn storage_version_hash(resource: &Row) -> String {
     let stored = format!("{}/{}/{}", resource.group, resource.version, resource.kind);
     base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(stored)[..8])
 }
@@ -263,7 +264,7 @@ fn aggregated_group(routes: &Routes, group: &str, versions: &[&str]) -> Value {
         .iter()
         .map(|version| {
             let resources: Vec<Value> =
-                routes.of_version(group, version).map(|entry| aggregated_resource(entry.resource)).collect();
+                routes.of_version(group, version).map(|entry| aggregated_resource(&entry.resource)).collect();
             json!({ "version": version, "resources": resources, "freshness": "Current" })
         })
         .collect();
@@ -271,7 +272,7 @@ fn aggregated_group(routes: &Routes, group: &str, versions: &[&str]) -> Value {
     json!({ "metadata": metadata, "versions": versions })
 }
 
-fn aggregated_resource(resource: &Resource) -> Value {
+fn aggregated_resource(resource: &Row) -> Value {
     let scope = if resource.scope == Scope::Namespaced { "Namespaced" } else { "Cluster" };
     let mut row = json!({
         "resource": resource.plural,

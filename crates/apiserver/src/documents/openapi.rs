@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use steersman_api::openapi::{
     Action, PathSpec, Source, SubresourceSpec, V2_PROTOBUF, fingerprint, v2_json, v2_protobuf, v3_json,
 };
-use steersman_registry::{Resource, Scope, Subresource, Verb};
+use steersman_registry::{Scope, Verb};
 
 use super::discovery::tagged;
 use crate::chain::Exchange;
-use crate::codec;
+use crate::row::{Row, Subresource};
 use crate::server::Inner;
 use crate::wire::body::{self, Response};
 use crate::wire::negotiate::by_preference;
@@ -23,7 +23,7 @@ const V2_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1
 
 /// Answers what follows `/openapi`; `None` if there is no such document.
 pub fn answer(server: &Inner, exchange: &Exchange, parts: &[&str]) -> Option<Response> {
-    let resources: Vec<PathSpec> = server.storage.routes().all().map(|e| path_spec(e.resource)).collect();
+    let resources: Vec<PathSpec> = server.storage.routes().all().map(|e| path_spec(&e.resource)).collect();
     let custom = BTreeMap::new();
     let source = Source { resources: &resources, custom: &custom };
     match parts {
@@ -81,31 +81,26 @@ fn v3(source: &Source<'_>, exchange: &Exchange, group_version: (&str, &str)) -> 
     }
 }
 
-fn path_spec(resource: &Resource) -> PathSpec {
+fn path_spec(resource: &Row) -> PathSpec {
     PathSpec {
-        group: resource.group.to_owned(),
-        version: resource.version.to_owned(),
-        kind: resource.kind.to_owned(),
-        plural: resource.plural.to_owned(),
+        group: resource.group.to_string(),
+        version: resource.version.to_string(),
+        kind: resource.kind.to_string(),
+        plural: resource.plural.to_string(),
         namespaced: resource.scope == Scope::Namespaced,
         actions: actions(resource.verbs),
-        definition: resource.definition.to_owned(),
-        subresources: resource.subresources.iter().map(|s| subresource_spec(resource, s)).collect(),
+        definition: resource.definition.name().to_owned(),
+        subresources: resource.subresources.iter().map(subresource_spec).collect(),
     }
 }
 
-fn subresource_spec(resource: &Resource, subresource: &Subresource) -> SubresourceSpec {
-    let definition = if subresource.kind == resource.kind {
-        resource.definition
-    } else {
-        codec::definition_of(subresource.group, subresource.version, subresource.kind)
-    };
+fn subresource_spec(subresource: &Subresource) -> SubresourceSpec {
     SubresourceSpec {
         name: subresource.name.to_owned(),
-        group: subresource.group.to_owned(),
-        version: subresource.version.to_owned(),
-        kind: subresource.kind.to_owned(),
-        definition: definition.to_owned(),
+        group: subresource.group.to_string(),
+        version: subresource.version.to_string(),
+        kind: subresource.kind.to_string(),
+        definition: subresource.definition.name().to_owned(),
         actions: if subresource.verbs.is_empty() {
             vec![Action::Connect]
         } else {

@@ -32,8 +32,8 @@ pub struct Form {
 pub struct Selectable {
     /// `metadata.labels`, sorted by key.
     pub labels: Vec<(Box<str>, Box<str>)>,
-    /// The field labels of the resource with the object's values.
-    pub fields: Vec<(&'static str, Box<str>)>,
+    /// The object's values of the resource's field labels.
+    pub fields: Vec<Box<str>>,
 }
 
 /// What a record keeps: its form in the storage version, and in others where they are served.
@@ -45,8 +45,11 @@ struct Forms {
 /// A form, or why the record cannot be read in it.
 type Kept = (FormId, Result<Arc<Form>, String>);
 
-/// The API version of a form, by the address of its row in the resource table.
-type FormId = usize;
+/// The row by whose rules a form was made.
+type FormId = u64;
+
+/// How many forms a record keeps beside its first. Only a custom resource whose definition changes can have more.
+const OTHERS: usize = 4;
 
 impl Form {
     /// The form of `record` as `entry` serves it; 500 if the record cannot be read.
@@ -72,7 +75,7 @@ impl Form {
             .derived
             .get_or_init(|| Forms { primary: OnceLock::new(), others: Mutex::new(Vec::new()) })
             .expect("only this module derives from records");
-        let id = std::ptr::from_ref(entry.resource) as FormId;
+        let id: FormId = entry.resource.id;
         let mut make = Some(make);
         let mut made = || {
             let make = make.take().expect("asked for once");
@@ -91,6 +94,9 @@ impl Form {
         let mut others = forms.others.lock();
         if let Some((_, form)) = others.iter().find(|(kept, _)| *kept == id) {
             return form.clone();
+        }
+        if others.len() == OTHERS {
+            drop(others.remove(0));
         }
         others.push(made());
         others.last().expect("was just pushed").1.clone()
@@ -180,7 +186,8 @@ impl Form {
         if let Some(message) = kept.upgrade() {
             return Ok(message);
         }
-        let message = Arc::new(crate::codec::to_protobuf_message(entry.resource.definition, &self.tree())?);
+        let message =
+            Arc::new(crate::codec::to_protobuf_message(entry.resource.definition.name(), &self.tree())?);
         *kept = Arc::downgrade(&message);
         Ok(message)
     }

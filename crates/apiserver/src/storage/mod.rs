@@ -6,6 +6,7 @@ pub mod failure;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::status::ApiError;
 use steersman_registry::Resource;
@@ -25,7 +26,7 @@ const MAX_OBJECT_BYTES: usize = 1536 * 1024;
 /// The store with the resources that live in it.
 pub struct Storage {
     store: Arc<dyn Store>,
-    routes: Routes,
+    routes: ArcSwap<Routes>,
 }
 
 /// Why a commit did not happen.
@@ -39,12 +40,12 @@ pub enum CommitError {
 impl Storage {
     /// Storage for `resources` in `store`.
     pub fn new(store: Arc<dyn Store>, resources: &'static [Resource], hooks: &HookTable) -> Self {
-        Self { store, routes: Routes::new(resources, hooks) }
+        Self { store, routes: ArcSwap::from_pointee(Routes::new(resources, hooks)) }
     }
 
     /// Lets the hooks take in what is stored. Before anything is written.
     pub async fn restore(&self) -> Result<(), ApiError> {
-        for entry in self.routes.all().filter(|entry| entry.hooks.restores()) {
+        for entry in self.routes().all().filter(|entry| entry.hooks.restores()) {
             for tree in self.trees(entry, "").await?.0 {
                 entry.hooks.restore(&tree);
             }
@@ -52,9 +53,9 @@ impl Storage {
         Ok(())
     }
 
-    /// The resources.
-    pub fn routes(&self) -> &Routes {
-        &self.routes
+    /// The resources as they are now.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.load_full()
     }
 
     /// The store below.
@@ -86,7 +87,7 @@ impl Storage {
     ) -> Result<(Versioned, Arc<Form>), ApiError> {
         let record = self.get(entry, namespace, name).await?;
         let record =
-            record.ok_or_else(|| ApiError::not_found(entry.resource.group, entry.resource.plural, name))?;
+            record.ok_or_else(|| ApiError::not_found(&entry.resource.group, &entry.resource.plural, name))?;
         let form = Form::of(&record, entry)?;
         Ok((record, form))
     }
@@ -144,7 +145,7 @@ impl Storage {
 
     /// What an index needs to follow a resource; `None` if it is not served.
     pub fn source(&self, group: &str, resource: &str) -> Option<Source> {
-        let entry = self.routes.find_any_version(group, resource)?.clone();
+        let entry = self.routes().find_any_version(group, resource)?;
         let prefix = entry.prefix("");
         let decode = move |record: &Versioned| match Form::of(record, &entry) {
             Ok(form) => Some(form.tree()),
@@ -174,7 +175,7 @@ impl ObjectReader for Storage {
         namespace: &str,
         name: &str,
     ) -> BoxFuture<'_, Option<Arc<Tree>>> {
-        let Some(entry) = self.routes.find_any_version(group, resource).cloned() else {
+        let Some(entry) = self.routes().find_any_version(group, resource) else {
             return Box::pin(std::future::ready(None));
         };
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
@@ -183,7 +184,7 @@ impl ObjectReader for Storage {
                 Ok((_, form)) => Some(form.tree()),
                 Err(error) if error.code == 404 => None,
                 Err(error) => {
-                    tracing::error!(resource = entry.resource.plural, namespace, name, %error, "cannot read an object");
+                    tracing::error!(resource = %entry.resource.plural, namespace, name, %error, "cannot read an object");
                     None
                 }
             }
@@ -191,14 +192,14 @@ impl ObjectReader for Storage {
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> BoxFuture<'_, Vec<Arc<Tree>>> {
-        let Some(entry) = self.routes.find_any_version(group, resource).cloned() else {
+        let Some(entry) = self.routes().find_any_version(group, resource) else {
             return Box::pin(std::future::ready(Vec::new()));
         };
         let namespace = namespace.to_owned();
         Box::pin(async move {
             self.trees(&entry, &namespace).await.map_or_else(
                 |error| {
-                    tracing::error!(resource = entry.resource.plural, namespace, %error, "cannot list objects");
+                    tracing::error!(resource = %entry.resource.plural, namespace, %error, "cannot list objects");
                     Vec::new()
                 },
                 |(trees, _)| trees,

@@ -26,7 +26,7 @@ pub async fn create(call: &Call<'_>, body: bytes::Bytes) -> Result<Response, Api
     let pods =
         call.server.storage.routes().find("", "v1", "pods").ok_or_else(ApiError::resource_not_served)?;
     loop {
-        let (record, form) = call.server.storage.require(pods, &call.info.namespace, name).await?;
+        let (record, form) = call.server.storage.require(&pods, &call.info.namespace, name).await?;
         let mut pod = (*form.tree()).clone();
         check_preconditions(&pod, &binding)
             .and_then(|()| assign_pod(&mut pod, &binding, call.now))
@@ -35,7 +35,7 @@ pub async fn create(call: &Call<'_>, body: bytes::Bytes) -> Result<Response, Api
             break;
         }
         let expect = Expect::ModRevision(record.mod_revision);
-        match call.server.storage.put(pods, &pod, &record.key, expect).await {
+        match call.server.storage.put(&pods, &pod, &record.key, expect).await {
             Ok(_) => break,
             Err(CommitError::Failed(error)) => return Err(error),
             Err(CommitError::Conflict(_)) => {}

@@ -49,7 +49,7 @@ async fn ask_budget(call: &Call<'_>, pod: &Tree, dry_run: bool) -> Result<(), Ap
         return Ok(());
     };
     loop {
-        let (all, _) = storage.trees(budgets, pod.namespace()).await?;
+        let (all, _) = storage.trees(&budgets, pod.namespace()).await?;
         let mut matching = all.iter().filter(|budget| covers(budget, pod));
         let Some(budget) = matching.next() else { return Ok(()) };
         if matching.next().is_some() {
@@ -63,11 +63,11 @@ async fn ask_budget(call: &Call<'_>, pod: &Tree, dry_run: bool) -> Result<(), Ap
         if dry_run {
             return Ok(());
         }
-        let Some(record) = storage.get(budgets, budget.namespace(), budget.name()).await? else { continue };
+        let Some(record) = storage.get(&budgets, budget.namespace(), budget.name()).await? else { continue };
         if record.mod_revision.to_string() != budget.resource_version() {
             continue;
         }
-        match storage.put(budgets, &new, &record.key, Expect::ModRevision(record.mod_revision)).await {
+        match storage.put(&budgets, &new, &record.key, Expect::ModRevision(record.mod_revision)).await {
             Ok(_) => return Ok(()),
             Err(CommitError::Failed(error)) => return Err(error),
             Err(CommitError::Conflict(_)) => {}

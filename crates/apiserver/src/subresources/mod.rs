@@ -28,9 +28,10 @@ const SPECIAL: &[(&str, &str, &str, Special)] = &[
 
 /// Answers a POST that is an action; `None` if it is an ordinary create.
 pub async fn act(call: &Call<'_>, body: &Bytes) -> Option<Result<Response, ApiError>> {
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let name = call.subresource.map_or("", |s| s.name);
-    let found = SPECIAL.iter().find(|(g, r, s, _)| (*g, *r, *s) == (resource.group, resource.plural, name));
+    let found =
+        SPECIAL.iter().find(|(g, r, s, _)| (*g, *r, *s) == (&*resource.group, &*resource.plural, name));
     Some(match found?.3 {
         Special::Binding => binding::create(call, body.clone()).await,
         Special::Eviction => eviction::create(call, body.clone()).await,
@@ -39,7 +40,7 @@ pub async fn act(call: &Call<'_>, body: &Bytes) -> Option<Result<Response, ApiEr
 
 /// Does what is asked of a subresource.
 pub async fn answer(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> {
-    if call.subresource.is_some_and(|s| (s.group, s.kind) == ("autoscaling", "Scale")) {
+    if call.subresource.is_some_and(|s| (&*s.group, &*s.kind) == ("autoscaling", "Scale")) {
         return scale::answer(call, body).await;
     }
     match call.info.verb.as_str() {

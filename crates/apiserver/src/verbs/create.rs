@@ -58,7 +58,7 @@ pub async fn create_applied(
 }
 
 async fn finish(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Result<Shown, ApiError> {
-    let strategy = call.entry.resource.strategy;
+    let strategy = &call.entry.resource.strategy;
     let name = tree.name().to_owned();
     call.admit(Operation::Create, &name, Some(&mut tree), None, options.dry_run).await?;
     strategy.apply_defaults(&mut tree);
@@ -127,13 +127,13 @@ async fn dry_run(call: &Call<'_>, tree: &Tree, reservation: Reservation) -> Resu
 
 /// 422 with every problem of a new object.
 fn check(call: &Call<'_>, tree: &Tree) -> Result<(), ApiError> {
-    let resource = call.entry.resource;
-    let strategy = resource.strategy;
+    let resource = &call.entry.resource;
+    let strategy = &resource.strategy;
     let rule = |name: &str, prefix: bool| strategy.name_problems(name, prefix);
     let mut problems = meta::validate_create(tree, call.entry.is_namespaced(), &rule);
     problems.extend(strategy.validate(tree, &call.context()));
     if !problems.is_empty() {
-        return Err(ApiError::invalid(resource.group, resource.kind, tree.name(), &problems));
+        return Err(ApiError::invalid(&resource.group, &resource.kind, tree.name(), &problems));
     }
     for warning in strategy.warnings(tree, None, &call.context()) {
         call.warnings.add(warning);
@@ -142,8 +142,8 @@ fn check(call: &Call<'_>, tree: &Tree) -> Result<(), ApiError> {
 }
 
 fn exists(call: &Call<'_>, name: &str, existing: &Form, generated: bool) -> ApiError {
-    let resource = call.entry.resource;
-    let mut error = ApiError::already_exists(resource.group, resource.plural, name);
+    let resource = &call.entry.resource;
+    let mut error = ApiError::already_exists(&resource.group, &resource.plural, name);
     if generated {
         error.message.push_str(", the server was not able to generate a unique name for the object");
     }

@@ -62,11 +62,11 @@ fn respond(call: &Call<'_>, deleted: &Deleted, options: &DeleteOptions) -> Resul
     if !deleted.gone || call.entry.hooks.answers_delete_with_object() {
         return call.show(code, &deleted.last);
     }
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let last = deleted.last.tree();
     let mut details = json!({ "name": last.name(), "kind": resource.plural, "uid": last.uid() });
     if !resource.group.is_empty() {
-        details["group"] = resource.group.into();
+        details["group"] = (*resource.group).into();
     }
     respond::success(code, details, &call.wanted)
 }
@@ -122,7 +122,7 @@ pub async fn delete_one(
 fn check_preconditions(call: &Call<'_>, old: &Tree, options: &DeleteOptions) -> Result<(), ApiError> {
     let conflict = |why: String| {
         // Upstream names the kind here, not the resource.
-        Err(ApiError::conflict(call.entry.resource.group, call.entry.resource.kind, old.name(), &why))
+        Err(ApiError::conflict(&call.entry.resource.group, &call.entry.resource.kind, old.name(), &why))
     };
     match (&options.uid, &options.resource_version) {
         (Some(uid), _) if uid != old.uid() => conflict(format!(
@@ -140,7 +140,7 @@ fn check_preconditions(call: &Call<'_>, old: &Tree, options: &DeleteOptions) -> 
 }
 
 fn plan(call: &Call<'_>, old: &Tree, options: &DeleteOptions) -> Step {
-    let strategy = call.entry.resource.strategy;
+    let strategy = &call.entry.resource.strategy;
     let grace = strategy.grace_period_seconds(old, options.grace_seconds);
     let mut new = old.clone();
     let was_deleting = old.is_deleting();

@@ -22,7 +22,7 @@ pub fn asked_revision(call: &Call<'_>) -> Result<Option<Revision>, ApiError> {
     let number: u64 = text.parse().map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
         let problem = Error::invalid(Path::new("resourceVersion"), text, why);
-        ApiError::invalid(call.entry.resource.group, call.entry.resource.plural, "", &vec![problem])
+        ApiError::invalid(&call.entry.resource.group, &call.entry.resource.plural, "", &vec![problem])
     })?;
     Ok((number > 0).then_some(Revision(number)))
 }

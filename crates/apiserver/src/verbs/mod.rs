@@ -42,7 +42,7 @@ pub async fn answer(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> 
 /// Reads a body that must be of the resource's (or subresource's) kind, and handles unknown fields as asked.
 pub fn decode(call: &Call<'_>, body: &[u8], options: &WriteOptions) -> Result<Tree, ApiError> {
     let encoding = negotiate::body_encoding(call.headers)?;
-    let decoded = codec::decode(call.definition(), body, encoding);
+    let decoded = call.definition().decode(body, encoding);
     let decoded = decoded.map_err(|failure| undecodable(call.kind(), call.version(), body, failure))?;
     report_problems(call, &decoded.problems, options.validation)?;
     let mut tree = decoded.tree;

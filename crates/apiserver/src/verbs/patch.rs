@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use steersman_api::{schema_of, yaml};
+use steersman_api::yaml;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, Path};
 use steersman_apimachinery::meta::{Object, ObjectMut};
@@ -13,7 +13,6 @@ use super::options::WriteOptions;
 use super::update::{Source, change};
 use super::{create, report_problems, settle_namespace, undecodable};
 use crate::call::Call;
-use crate::codec;
 use crate::managers;
 use crate::wire::body::Response;
 use crate::wire::negotiate;
@@ -73,7 +72,7 @@ impl Patch {
 
     /// The object after the patch, in its type's form: unknown fields go, wrong types are refused.
     pub fn apply(&self, call: &Call<'_>, old: &Tree, options: &WriteOptions) -> Result<Tree, ApiError> {
-        let decoded = codec::decode_tree(call.definition(), self.patched(call, old)?).map_err(|failure| {
+        let decoded = call.definition().decode_tree(self.patched(call, old)?).map_err(|failure| {
             let why = undecodable(call.kind(), call.version(), b"{}", failure);
             self.patched(call, old).map_or_else(|error| error, |patched| misfit(&why, &patched))
         })?;
@@ -86,7 +85,9 @@ impl Patch {
             Kind::Json => apply_json(old, &self.body),
             Kind::Merge => apply_merge(old, &self.body),
             Kind::Strategic => {
-                let schema = schema_of(call.definition())
+                let schema = call
+                    .definition()
+                    .schema()
                     .ok_or_else(|| negotiate::unsupported_media_type(&[JSON, MERGE, APPLY]))?;
                 apply_strategic(old, &self.body, &schema)
             }

@@ -91,7 +91,7 @@ async fn try_change(
     old: &Tree,
     mut new: Tree,
 ) -> Result<Shown, CommitError> {
-    let strategy = call.entry.resource.strategy;
+    let strategy = &call.entry.resource.strategy;
     let failed = CommitError::Failed;
     let name = call.info.name.as_str();
     strategy.apply_defaults(&mut new);
@@ -173,8 +173,8 @@ fn check_version(call: &Call<'_>, new: &mut Tree, old: &Tree, source: Source) ->
             "must be an unsigned integer",
         );
         return Err(ApiError::invalid(
-            call.entry.resource.group,
-            call.entry.resource.kind,
+            &call.entry.resource.group,
+            &call.entry.resource.kind,
             name,
             &vec![problem],
         ));
@@ -187,13 +187,13 @@ fn check_version(call: &Call<'_>, new: &mut Tree, old: &Tree, source: Source) ->
 /// The 422 of an update without a version. Upstream prints the missing number as Go does, in hexadecimal.
 fn version_required(call: &Call<'_>, name: &str) -> ApiError {
     const BODY: &str = "Invalid value: 0x0: must be specified for an update";
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let problem = Error::invalid(
         Path::new("metadata").child("resourceVersion"),
         Value::Null,
         "must be specified for an update",
     );
-    let mut error = ApiError::invalid(resource.group, resource.kind, name, &vec![problem.clone()]);
+    let mut error = ApiError::invalid(&resource.group, &resource.kind, name, &vec![problem.clone()]);
     error.message = error.message.replace(&problem.body(), BODY);
     if let Some(details) = &mut error.details {
         details.causes = vec![StatusCause {
@@ -207,11 +207,11 @@ fn version_required(call: &Call<'_>, name: &str) -> ApiError {
 
 /// 422 with every problem of an update.
 fn check(call: &Call<'_>, new: &Tree, old: &Tree) -> Result<(), ApiError> {
-    let resource = call.entry.resource;
+    let resource = &call.entry.resource;
     let mut problems = meta::validate_update(new, old);
     problems.extend(resource.strategy.validate_update(new, old, &call.context()));
     if !problems.is_empty() {
-        return Err(ApiError::invalid(resource.group, resource.kind, new.name(), &problems));
+        return Err(ApiError::invalid(&resource.group, &resource.kind, new.name(), &problems));
     }
     for warning in resource.strategy.warnings(new, Some(old), &call.context()) {
         call.warnings.add(warning);

@@ -56,7 +56,7 @@ pub fn respond(call: &Call<'_>, listed: &Listed) -> Result<Response, ApiError> {
     let wanted = &call.wanted;
     match wanted.view {
         View::Whole => {
-            let definition = list_definition(call.entry.resource.definition);
+            let definition = list_definition(call.entry.resource.definition.name());
             match wanted.encoding {
                 Encoding::Protobuf => {
                     Ok(respond::encoded(StatusCode::OK, vec![protobuf_list(call, listed)?], wanted))
@@ -90,10 +90,9 @@ pub fn list_definition(definition: &str) -> String {
 fn protobuf_list(call: &Call<'_>, listed: &Listed) -> Result<Bytes, ApiError> {
     let messages: Result<Vec<_>, ApiError> =
         listed.forms.iter().map(|form| form.protobuf(call.entry)).collect();
-    let kind = format!("{}List", call.entry.resource.kind);
     let items = messages?;
     let items = items.iter().map(|message| message.as_slice());
-    protobuf::encode_list(&call.entry.api_version, &kind, &listed.metadata(), items)
+    protobuf::encode_list(&call.entry.api_version, &call.entry.resource.list_kind, &listed.metadata(), items)
         .map(Bytes::from)
         .map_err(ApiError::internal)
 }
@@ -103,8 +102,8 @@ fn json_pieces(call: &Call<'_>, listed: &Listed) -> Vec<Bytes> {
     let mut piece = Vec::with_capacity(PIECE.min(256 + 2048 * listed.forms.len()));
     piece.extend_from_slice(
         format!(
-            r#"{{"kind":"{}List","apiVersion":"{}","metadata":{},"items":["#,
-            call.entry.resource.kind,
+            r#"{{"kind":"{}","apiVersion":"{}","metadata":{},"items":["#,
+            call.entry.resource.list_kind,
             call.entry.api_version,
             listed.metadata()
         )

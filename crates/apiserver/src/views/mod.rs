@@ -22,12 +22,12 @@ pub const TABLE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Table";
 
 /// Answers with one object in the wanted form.
 pub fn object(call: &Call<'_>, code: StatusCode, shown: &Shown) -> Result<Response, ApiError> {
-    let definition = call.definition();
+    let definition = call.definition().name();
     match (call.wanted.view, shown) {
         (View::Whole, Shown::Form(form)) => match call.wanted.encoding {
             Encoding::Protobuf => {
                 let message = form.protobuf(call.entry)?;
-                let body = protobuf::wrap(&call.entry.api_version, call.entry.resource.kind, &message);
+                let body = protobuf::wrap(&call.entry.api_version, &call.entry.resource.kind, &message);
                 Ok(respond::encoded(code, vec![body.into()], &call.wanted))
             }
             _ => {

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::status::ApiError;
-use steersman_registry::{Column, ColumnKind};
 
 use super::partial;
 use crate::routes::Entry;
+use crate::row::Column;
 use crate::wire::query::Query;
 
 /// What each row carries beside its cells.
@@ -58,15 +58,8 @@ fn row(entry: &Entry, object: &Tree, now: Timestamp, include: Include) -> Value 
 }
 
 fn definition(column: &Column) -> Value {
-    let (kind, format) = match column.kind {
-        ColumnKind::Name => ("string", "name"),
-        ColumnKind::String => ("string", ""),
-        ColumnKind::Integer => ("integer", ""),
-        ColumnKind::Boolean => ("boolean", ""),
-        ColumnKind::Date => ("date", ""),
-    };
     json!({
-        "name": column.name, "type": kind, "format": format,
+        "name": column.name, "type": column.kind, "format": column.format,
         "description": column.description, "priority": column.priority,
     })
 }

@@ -47,8 +47,8 @@ impl Encoder {
         match (self.view, self.encoding) {
             (View::Whole, Encoding::Protobuf) if revision == form.revision() => {
                 let message = form.protobuf(&self.entry)?;
-                let resource = self.entry.resource;
-                let object = protobuf::wrap(&self.entry.api_version, resource.kind, &message);
+                let kind_of_object = &self.entry.resource.kind;
+                let object = protobuf::wrap(&self.entry.api_version, kind_of_object, &message);
                 Ok(vec![protobuf_frame(kind, &object)])
             }
             (View::Whole, Encoding::Json | Encoding::Yaml) => {
@@ -82,7 +82,7 @@ impl Encoder {
 
     fn of_tree(&self, kind: &str, tree: &Arc<Tree>) -> Result<Vec<Bytes>, ApiError> {
         match self.view {
-            View::Whole => self.frame(kind, self.entry.resource.definition, tree),
+            View::Whole => self.frame(kind, self.entry.resource.definition.name(), tree),
             View::Partial => self.frame(kind, views::PARTIAL, &views::partial(tree)),
             View::Table => {
                 let mut made =

@@ -88,7 +88,7 @@ impl Stream {
                     event = self.watch.next() => match event {
                         Ok(event) => self.frames(&event),
                         Err(end) => {
-                            tracing::debug!(%end, resource = self.entry.resource.plural, "a watch ends");
+                            tracing::debug!(%end, resource = %self.entry.resource.plural, "a watch ends");
                             return None;
                         }
                     },
