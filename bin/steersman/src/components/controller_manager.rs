@@ -92,7 +92,7 @@ type ClientFor = Box<dyn Fn(&str) -> kube::Client + Send + Sync>;
 
 impl Arguments {
     fn config(&self, connection: &Connection) -> Result<ControllersConfig> {
-        let cluster_cidr = match (self.allocate_node_cidrs, self.cluster_cidr.clone()) {
+        let cluster_cidr = match (self.allocate_node_cidrs, self.cluster_cidr) {
             (true, None) => bail!("--allocate-node-cidrs needs --cluster-cidr"),
             (true, range) => range,
             (false, _) => None,
