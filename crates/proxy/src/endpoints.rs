@@ -37,6 +37,8 @@ pub struct Endpoints {
     pub local: Vec<Endpoint>,
     /// Whether there is an endpoint that could be used on any node.
     pub exist: bool,
+    /// Pods of this node that are ready; for traffic policy `Local`.
+    pub ready_local: Vec<Ipv4Addr>,
     /// Those that flows under way may stay with: all that serve, or if none does all there are.
     pub answering: Vec<Endpoint>,
 }
@@ -104,6 +106,7 @@ pub(crate) fn endpoints(
     }
     if uses.local {
         let ready = chosen(&|c| c.endpoint.local && c.ready);
+        endpoints.ready_local = ready.iter().map(|endpoint| endpoint.address).collect();
         endpoints.local = or(ready, &|c| c.endpoint.local && c.is_last_resort());
     }
     endpoints
@@ -217,6 +220,9 @@ mod tests {
             let got = (last(&endpoints.cluster), last(&endpoints.local), endpoints.exist);
             assert_eq!(got, (cluster, local, exist), "{name}");
             assert_eq!(last(&endpoints.answering), answering, "{name}");
+            let ready_local = if name == "each for itself" { vec![] } else { endpoints.local.clone() };
+            let ready_local: Vec<_> = ready_local.iter().map(|endpoint| endpoint.address).collect();
+            assert_eq!(endpoints.ready_local, ready_local, "{name}");
         }
     }
 

@@ -12,6 +12,7 @@ mod base;
 mod claims;
 mod endpoints;
 mod flows;
+mod health;
 mod model;
 mod program;
 mod render;

@@ -89,6 +89,29 @@ pub fn service_ports(service: &Service, slices: &[Arc<EndpointSlice>], node: &No
     ports.filter_map(|port| service_port(&prefix, &common, port, &slices, node)).collect()
 }
 
+/// What a load balancer may ask this node about a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HealthCheck {
+    /// The port that answers.
+    pub port: u16,
+    /// How many pods of this node are ready.
+    pub local_endpoints: usize,
+}
+
+/// The health check of a service with these ports: only one whose outside traffic is local has one, since for others all
+/// nodes are alike.
+pub(crate) fn health_check(service: &Service, ports: &[ServicePort]) -> Option<HealthCheck> {
+    let spec = service.spec.as_ref()?;
+    let is_local = spec.external_traffic_policy.as_deref() == Some("Local");
+    if spec.type_.as_deref() != Some("LoadBalancer") || !is_local || ports.is_empty() {
+        return None;
+    }
+    let port =
+        spec.health_check_node_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
+    let ready: BTreeSet<_> = ports.iter().flat_map(|port| &port.endpoints.ready_local).collect();
+    Some(HealthCheck { port, local_endpoints: ready.len() })
+}
+
 fn is_headless(slice: &EndpointSlice) -> bool {
     slice.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(HEADLESS))
 }
@@ -258,6 +281,33 @@ mod tests {
         assert_eq!(sources, ["198.51.100.0/24", "203.0.113.9/32"]);
         service["spec"]["loadBalancerSourceRanges"] = json!(["198.51.100.0/24", "0.0.0.0/0"]);
         assert!(ports(service, &[]).remove(0).balancer_sources.is_empty(), "everybody");
+    }
+
+    #[test]
+    fn load_balancers_ask_about_local_traffic_only() {
+        let slices =
+            [slice(json!([{ "name": "http", "port": 8080 }, { "name": "too", "port": 1 }]), &["10.0.0.2"])];
+        let check = |extra: Value| {
+            let service = service(extra);
+            health_check(
+                &serde_json::from_value(service.clone()).expect("a service"),
+                &ports(service, &slices),
+            )
+        };
+        let two = json!([{ "name": "http", "port": 80, "nodePort": 1 }, { "name": "too", "port": 81, "nodePort": 2 }]);
+        let local = json!({ "type": "LoadBalancer", "externalTrafficPolicy": "Local",
+            "healthCheckNodePort": 32000, "ports": two });
+        assert_eq!(check(local.clone()), Some(HealthCheck { port: 32000, local_endpoints: 1 }));
+        for (field, value) in
+            [("type", "NodePort"), ("externalTrafficPolicy", "Cluster"), ("clusterIP", "None")]
+        {
+            let mut other = local.clone();
+            other[field] = json!(value);
+            if field == "clusterIP" {
+                other["clusterIPs"] = json!(["None"]);
+            }
+            assert_eq!(check(other), None, "{field}");
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::endpoints::NodeFacts;
 use crate::flows::UdpFrontends;
-use crate::model::{ServicePort, service_ports};
+use crate::health::{HealthError, HealthServers};
+use crate::model::{ServicePort, health_check, service_ports};
 use crate::program::{Change, Program};
 use crate::render::Shape;
 
@@ -41,6 +42,7 @@ pub struct Proxy {
     nodes: Arc<Informer<Node>>,
     queue: Arc<WorkQueue<ObjectKey>>,
     program: Mutex<Program>,
+    health: tokio::sync::Mutex<HealthServers>,
     ready: watch::Sender<bool>,
 }
 
@@ -50,6 +52,9 @@ pub enum SyncError {
     /// Nor everything anew.
     #[error("could not program services")]
     Nft(#[from] NftError),
+    /// Nor the port of a health check.
+    #[error(transparent)]
+    Health(#[from] HealthError),
     /// The blocking task is gone.
     #[error("the task that talks to the kernel ended")]
     Task(#[from] tokio::task::JoinError),
@@ -65,8 +70,9 @@ impl Proxy {
         });
         let backoff = Backoff { first: Duration::from_millis(50), most: Duration::from_secs(30) };
         let program = Mutex::new(Program::new(config.shape.clone()));
+        let health = tokio::sync::Mutex::new(HealthServers::new(config.shape.node_address));
         let (queue, ready) = (Arc::new(WorkQueue::new(backoff)), watch::Sender::new(false));
-        Arc::new(Self { config, services, slices, nodes, queue, program, ready })
+        Arc::new(Self { config, services, slices, nodes, queue, program, health, ready })
     }
 
     /// Waits until the services that existed at the start are programmed.
@@ -93,6 +99,7 @@ impl Proxy {
             async move { proxy.sync(&key).await }
         })
         .await;
+        self.health.lock().await.close().await;
         Ok(())
     }
 
@@ -109,6 +116,7 @@ impl Proxy {
         apply(batch).await?;
         // Endpoints may have gone while nobody watched.
         forget_stale(udp).await?;
+        // Each service comes through the queue once more; that opens the ports of the health checks.
         self.follow();
         Ok(())
     }
@@ -140,13 +148,17 @@ impl Proxy {
     }
 
     async fn sync(&self, key: &ObjectKey) -> Result<Requeue, SyncError> {
-        let Change { batch, udp } = self.program.lock().set(key, self.ports(key), Instant::now());
+        let ports = self.ports(key);
+        let service = self.services.cache().get(key);
+        let check = service.and_then(|service| health_check(&service, &ports));
+        let Change { batch, udp } = self.program.lock().set(key, ports, Instant::now());
         if let Err(error) = apply(batch).await {
             tracing::warn!(service = %key, %error, "a change was refused; replacing the whole table");
             let replacement = self.program.lock().replace();
             apply(replacement).await?;
         }
         forget_stale(udp).await?;
+        self.health.lock().await.set(key, check).await?;
         Ok(Requeue::NEVER)
     }
 
