@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::links::{self, LinkError};
 use crate::nft::{self, NftError};
-use crate::{AddressError, ConntrackError, Ipv4Range, NetnsError, PodAddresses, forget_udp, inside, rules};
+use crate::{AddressError, Ipv4Range, NetnsError, PodAddresses, UdpFlow, forget_udp, inside, rules};
 
 /// How the network is set up.
 #[derive(Clone, Debug)]
@@ -75,9 +75,6 @@ pub enum NetworkError {
     /// The pod's namespace.
     #[error(transparent)]
     Netns(#[from] NetnsError),
-    /// Tracked connections.
-    #[error(transparent)]
-    Conntrack(#[from] ConntrackError),
     /// A host port leads to another pod.
     #[error("a host port of {} is taken by another pod", list(.ports))]
     PortTaken {
@@ -165,7 +162,7 @@ impl PodNetwork {
                 }
             }
             if ports.iter().any(HostPort::is_udp) {
-                forget_udp(|flow| *flow.responder.ip() == address)?;
+                forget(id, |flow| *flow.responder.ip() == address);
             }
         }
         self.addresses.release(id)?;
@@ -224,12 +221,12 @@ impl PodNetwork {
             }
             other => other?,
         }
-        forget_untranslated(address, ports)
+        forget_untranslated(id, address, ports)
     }
 }
 
 /// Clients that sent to UDP host ports before they led to a pod must find it.
-fn forget_untranslated(pod: Ipv4Addr, ports: &[HostPort]) -> Result<(), NetworkError> {
+fn forget_untranslated(id: &str, pod: Ipv4Addr, ports: &[HostPort]) -> Result<(), NetworkError> {
     let udp: Vec<&HostPort> = ports.iter().filter(|port| port.is_udp()).collect();
     if udp.is_empty() {
         return Ok(());
@@ -240,11 +237,19 @@ fn forget_untranslated(pod: Ipv4Addr, ports: &[HostPort]) -> Result<(), NetworkE
     };
     let elsewhere =
         |port: &&HostPort, from: &SocketAddrV4| *from != SocketAddrV4::new(pod, port.container_port);
-    forget_udp(|flow| {
+    forget(id, |flow| {
         let (to, from) = (&flow.destination, &flow.responder);
         host.contains(to.ip()) && udp.iter().any(|port| leads_here(port, to) && elsewhere(port, from))
-    })?;
+    });
     Ok(())
+}
+
+/// Forgets UDP flows. Pods come and go even where the kernel cannot do that; only a client that keeps its port suffers.
+fn forget(id: &str, stale: impl Fn(&UdpFlow) -> bool) {
+    if let Err(error) = forget_udp(stale) {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(%id, %error, cause, "UDP clients of a pod's host ports may miss that it came or went");
+    }
 }
 
 /// Removes a table of rules; nothing happens if there is none.

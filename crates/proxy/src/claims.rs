@@ -139,4 +139,37 @@ mod tests {
         assert_eq!(claims.all().collect::<Vec<_>>(), [element(7, 1)]);
         assert_eq!(change(&mut claims, 2, &[(7, 1)], &[]), difference(&[(7, 1)], &[]));
     }
+
+    proptest::proptest! {
+        /// A kernel that takes only what it can: keys once, and removals of what is there.
+        #[test]
+        fn every_difference_can_be_applied(
+            steps in proptest::collection::vec((0_u32..4, proptest::collection::btree_map(0_u8..6, 0_u8..3, 0..5)), 1..40),
+        ) {
+            let (mut claims, mut kernel) = (Claims::default(), BTreeMap::new());
+            let mut wanted: BTreeMap<u32, BTreeMap<u8, u8>> = BTreeMap::new();
+            for (id, want) in steps {
+                let old: Vec<(u8, u8)> = wanted.insert(id, want.clone()).unwrap_or_default().into_iter().collect();
+                let new: Vec<(u8, u8)> = want.into_iter().collect();
+                let difference = change(&mut claims, id, &old, &new);
+                for (_, element) in difference.removed {
+                    assert_eq!(kernel.remove(&element.key), Some(element.data));
+                }
+                for (_, element) in difference.added {
+                    assert_eq!(kernel.insert(element.key, element.data), None);
+                }
+                let all: BTreeMap<_, _> = claims.all().map(|(_, element)| (element.key, element.data)).collect();
+                assert_eq!(kernel, all, "a replaced table is the same");
+                for key in 0..6 {
+                    let of_some = wanted.values().any(|want| {
+                        let data = want.get(&key).map(|value| ElementData::Value(vec![*value]));
+                        data.is_some() && kernel.get(&vec![key]) == data.as_ref()
+                    });
+                    assert_eq!(of_some, kernel.contains_key(&vec![key]), "what is there, somebody wants");
+                    let wanted_at_all = wanted.values().any(|want| want.contains_key(&key));
+                    assert_eq!(wanted_at_all, kernel.contains_key(&vec![key]), "what somebody wants is there");
+                }
+            }
+        }
+    }
 }

@@ -438,9 +438,10 @@ fn udp_clients_follow_the_endpoints() {
     let mut host = Host::new();
     let dns = |host: &Host, pods: &[usize]| ServicePort { protocol: 17, ..web(host.endpoints(pods)) };
     let client = host.udp_client();
-    assert_eq!(host.ask_udp(&client, SERVICE, 80), None, "nobody yet, but the kernel notes the flow");
+    assert_eq!(host.ask_udp(&client, NODE, 30080), None, "nobody yet, but the kernel notes the flow");
     host.set("web", vec![dns(&host, &[0])]);
-    assert_eq!(host.ask_udp(&client, SERVICE, 80), Some("0".to_owned()), "the first endpoint");
+    assert_eq!(host.ask_udp(&client, NODE, 30080), Some("0".to_owned()), "the first endpoint");
+    assert_eq!(host.ask_udp(&client, SERVICE, 80), Some("0".to_owned()));
     host.set("web", vec![dns(&host, &[0, 1, 2])]);
     let answers: Vec<_> = (0..5).map(|_| host.ask_udp(&client, SERVICE, 80)).collect();
     assert_eq!(answers, vec![Some("0".to_owned()); 5], "a living endpoint keeps its clients");
