@@ -109,6 +109,21 @@ impl Cidr {
     }
 }
 
+/// An address of an interface with the length of its network's prefix, in the form in which Go prints it.
+pub(crate) fn interface_address(found: &mut ErrorList, path: &Path, text: &str) {
+    let Some(cidr) = Cidr::parse(text) else {
+        let why = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+        found.push(Error::invalid(path.clone(), text, why));
+        return;
+    };
+    let bits = if is_mapped(cidr.ip) && cidr.bits > 32 { cidr.bits.saturating_sub(96) } else { cidr.bits };
+    let canonical = format!("{}/{bits}", canonical(cidr.ip));
+    if text != canonical {
+        let why = format!("must be in canonical form ({})", quote(&canonical));
+        found.push(Error::invalid(path.clone(), text, why));
+    }
+}
+
 fn high_bits32(bits: u32) -> u32 {
     u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0)
 }

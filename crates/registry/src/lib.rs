@@ -14,6 +14,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod dra;
 mod flowcontrol;
 mod networking;
 mod node;

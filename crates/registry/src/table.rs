@@ -2,8 +2,8 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, admissionregistration, apps, batch, certificates, coordination, core, discovery, flowcontrol,
-    networking, node, policy, print, rbac, review, scheduling, storage, storagemigration,
+    Strategy, admissionregistration, apps, batch, certificates, coordination, core, discovery, dra,
+    flowcontrol, networking, node, policy, print, rbac, review, scheduling, storage, storagemigration,
 };
 
 static RESOURCES: &[Resource] = &[
@@ -61,6 +61,11 @@ static RESOURCES: &[Resource] = &[
     rbac::CLUSTER_ROLES,
     rbac::ROLE_BINDINGS,
     rbac::ROLES,
+    dra::deviceclass::RESOURCE,
+    dra::devicetaintrule::RESOURCE,
+    dra::resourceclaim::RESOURCE,
+    dra::resourceclaimtemplate::RESOURCE,
+    dra::resourceslice::RESOURCE,
     scheduling::priorityclass::RESOURCE,
     storage::csidriver::RESOURCE,
     storage::csinode::RESOURCE,

@@ -2,6 +2,7 @@
 
 mod admissionregistration;
 mod certificates;
+mod devices;
 mod flowcontrol;
 mod networking;
 mod storage;
@@ -69,6 +70,7 @@ pub fn of(kind: &str, group: &str) -> Value {
         (_, "admissionregistration.k8s.io") => admissionregistration::of(kind),
         (_, "certificates.k8s.io") => certificates::of(kind),
         (_, "flowcontrol.apiserver.k8s.io") => flowcontrol::of(kind),
+        (_, "resource.k8s.io") => devices::of(kind),
         (_, "networking.k8s.io") => networking::of(kind),
         ("PodDisruptionBudget", _) => json!({
             "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "sample"}},
