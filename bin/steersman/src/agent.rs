@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::PostParams;
 use steersman_container_runtime::RuntimeConfig;
-use steersman_controller_runtime::{ObjectKey, SharedInformers};
+use steersman_controller_runtime::{Informer, ObjectKey, SharedInformers};
 use steersman_dns::DnsConfig;
 use steersman_image::ImageStore;
 use steersman_kubelet::Config;
 use steersman_kubelet::server::ServerTls;
+use steersman_network::Ipv4Range;
 use tokio::sync::Notify;
 
 use crate::components::serving::TlsArguments;
@@ -24,6 +28,8 @@ use crate::settings::{CLUSTER_DOMAIN, ClusterSettings, DataDirArgument, NodeSett
 
 /// How long the node may take to become ready.
 const NODE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the cluster may take to give the node a range of pod addresses.
+const RANGE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long DNS may take to answer.
 const DNS_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -51,14 +57,14 @@ pub struct NodeApi {
     pub informers: SharedInformers,
     /// TLS of the kubelet's server.
     pub serving: ServerTls,
-    /// The DNS server that pods ask.
-    pub cluster_dns: IpAddr,
+    /// The DNS server that pods ask; that of the node itself if `None`, so that none depends on another node for names.
+    pub cluster_dns: Option<IpAddr>,
 }
 
 /// Runs the node until it is told to stop; containers go on.
 pub fn main(arguments: &Arguments) -> Result<()> {
     crate::require_root("agent")?;
-    let Arguments { cluster, node, .. } = arguments;
+    let cluster = &arguments.cluster;
     let data_dir = DataDir::new(&arguments.data_dir.data_dir)?;
     data_dir.create()?;
     let _lock = data_dir.lock()?;
@@ -69,11 +75,14 @@ pub fn main(arguments: &Arguments) -> Result<()> {
             kubelet: connection.client()?,
             informers: connection::informers(&connection, parts)?,
             serving: kubelet::serving(&arguments.tls, &connection, parts)?,
-            // Every agent answers its own pods, so that none depends on another node for names.
-            cluster_dns: node.gateway(cluster)?.into(),
+            cluster_dns: None,
         };
+        let mut node = arguments.node.clone();
+        if node.pod_cidr.is_none() {
+            node.pod_cidr = Some(assigned_pod_cidr(&node.name()?, &api).await?);
+        }
         let informers = api.informers.clone();
-        start(node, cluster, &data_dir, api, parts, &mut progress).await?;
+        start(&node, cluster, &data_dir, api, parts, &mut progress).await?;
         Ok(informers)
     };
     let farewell = || println!("stopping; containers go on (steersman down stops them)");
@@ -100,7 +109,8 @@ pub async fn start(
     let images = runtime::start(&options, data_dir, parts).await?;
     progress.ready("network", format!("{} {}", runtime::BRIDGE, options.pod_range));
     progress.ready("runtime", options.socket.display());
-    let config = kubelet_config(node, cluster, data_dir, api.cluster_dns)?;
+    let cluster_dns = api.cluster_dns.unwrap_or(gateway.into());
+    let config = kubelet_config(node, cluster, data_dir, cluster_dns)?;
     kubelet::start(config, api.kubelet, &api.informers, api.serving, "--kubelet-port", parts).await?;
     let proxy = proxy::start(name.clone(), node.ip(cluster)?, cluster, &api.informers, parts);
     wait_for_node(&name, &api.informers).await?;
@@ -114,7 +124,7 @@ pub async fn start(
     tokio::time::timeout(DNS_TIMEOUT, dns.wait_ready())
         .await
         .with_context(|| format!("DNS does not answer on {listen}; is the port taken?"))?;
-    progress.ready("dns", api.cluster_dns);
+    progress.ready("dns", cluster_dns);
     Ok(images)
 }
 
@@ -135,21 +145,48 @@ fn kubelet_config(
     Ok(config)
 }
 
-async fn wait_for_node(name: &str, informers: &SharedInformers) -> Result<()> {
-    // The kubelet follows its node in the same way.
-    let nodes = informers.selected::<Node>(&format!("metadata.name={name}"));
-    let key = ObjectKey::cluster(name);
-    let changed = Arc::new(Notify::new());
+/// The range of pod addresses that the cluster gives the node, which is made if the cluster does not know it yet: the
+/// network must be there before the kubelet can be.
+async fn assigned_pod_cidr(name: &str, api: &NodeApi) -> Result<Ipv4Range> {
+    let nodes: Api<Node> = Api::all(api.kubelet.clone());
+    if nodes.get_opt(name).await.context("could not ask the API server for the node")?.is_none() {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let node = Node { metadata, ..Node::default() };
+        nodes.create(&PostParams::default(), &node).await.context("could not create the node")?;
+    }
+    let given = |node: &Node| node.spec.as_ref().and_then(|spec| spec.pod_cidr.clone());
+    let range = tokio::time::timeout(RANGE_TIMEOUT, see_node(name, &api.informers, given)).await;
+    let range = range.map_err(|_| {
+        let seconds = RANGE_TIMEOUT.as_secs();
+        anyhow::anyhow!("the cluster gave the node no range of pod addresses in {seconds} s; pass --pod-cidr")
+    })?;
+    range.parse().with_context(|| format!("the cluster gave the node the range {range:?}"))
+}
+
+/// Waits until `see` finds in the node what it looks for.
+async fn see_node<T>(name: &str, informers: &SharedInformers, see: impl Fn(&Node) -> Option<T>) -> T {
+    let nodes = node_informer(name, informers);
+    let (key, changed) = (ObjectKey::cluster(name), Arc::new(Notify::new()));
     let notify = changed.clone();
     nodes.add_handler(move |_| notify.notify_one());
-    let ready = async {
-        while !nodes.cache().get(&key).is_some_and(|node| is_ready(&node)) {
-            changed.notified().await;
+    loop {
+        if let Some(found) = nodes.cache().get(&key).and_then(|node| see(&node)) {
+            return found;
         }
-    };
+        changed.notified().await;
+    }
+}
+
+/// The informer of the node alone, as the kubelet has it too.
+fn node_informer(name: &str, informers: &SharedInformers) -> Arc<Informer<Node>> {
+    informers.selected(&format!("metadata.name={name}"))
+}
+
+async fn wait_for_node(name: &str, informers: &SharedInformers) -> Result<()> {
+    let ready = see_node(name, informers, |node| is_ready(node).then_some(()));
     tokio::time::timeout(NODE_TIMEOUT, ready).await.map_err(|_| {
-        let why =
-            nodes.cache().get(&key).map_or("it has not registered".to_owned(), |node| why_not_ready(&node));
+        let node = node_informer(name, informers).cache().get(&ObjectKey::cluster(name));
+        let why = node.map_or("it has not registered".to_owned(), |node| why_not_ready(&node));
         anyhow::anyhow!("the node is not ready after {} s: {why}", NODE_TIMEOUT.as_secs())
     })
 }

@@ -5,12 +5,12 @@ mod addons;
 mod agent;
 mod components;
 mod control;
+mod credentials;
 mod data_dir;
 mod demo;
 mod down;
 mod flags;
 mod image;
-mod kubeconfig;
 mod parts;
 mod progress;
 mod server;
@@ -47,7 +47,9 @@ enum Command {
     /// Look after the node's images.
     Image(image::Arguments),
     /// Print a kubeconfig for a user or a node, signed by the cluster's authority.
-    Kubeconfig(kubeconfig::Arguments),
+    Kubeconfig(credentials::KubeconfigArguments),
+    /// Write the certificate with which a node's kubelet serves, signed by the cluster's authority.
+    Certificate(credentials::CertificateArguments),
     /// Run the control plane without a node: API server, controllers and scheduler.
     Server(server::Arguments),
     /// Run a node of a cluster: runtime, kubelet, proxy and DNS.
@@ -84,7 +86,8 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::main(&arguments),
         Command::DemoPage(arguments) => demo::main(&arguments),
         Command::Image(arguments) => image::main(arguments),
-        Command::Kubeconfig(arguments) => kubeconfig::main(&arguments),
+        Command::Kubeconfig(arguments) => credentials::kubeconfig(&arguments),
+        Command::Certificate(arguments) => credentials::certificate(&arguments),
         Command::Server(arguments) => server::main(&arguments),
         Command::Agent(arguments) => agent::main(&arguments),
         Command::Apiserver(arguments) => apiserver::main(&arguments),

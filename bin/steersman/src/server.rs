@@ -45,7 +45,6 @@ pub fn main(arguments: &Arguments) -> Result<()> {
         let names = settings.tls_san.clone();
         let advertise = advertised(arguments.advertise_address)?;
         let server = start(settings, cluster, advertise, names, &data_dir, parts, &mut progress).await?;
-        addons::ensure_access_of_nodes(&server.administrator()).await?;
         parts.renew_certificates(server.api.pki.clone());
         progress.all_ready(&data_dir.admin_kubeconfig());
         Ok(server)
@@ -84,7 +83,9 @@ pub async fn start(
         ..ControllersConfig::default()
     };
     controller_manager::start(api.service_accounts(), &informers, config, parts);
-    Ok(Server { api, informers })
+    let server = Server { api, informers };
+    addons::ensure_access_of_nodes(&server.administrator()).await?;
+    Ok(server)
 }
 
 impl Server {

@@ -67,7 +67,8 @@ pub struct NodeSettings {
     /// Address of this node; that of its default route if not given.
     #[arg(long, value_name = "ADDRESS")]
     pub node_ip: Option<Ipv4Addr>,
-    /// Addresses of this node's pods; the first /24 of the cluster's if not given.
+    /// Addresses of this node's pods; with `up` the first /24 of the cluster's if not given, else what the cluster
+    /// gives the node.
     #[arg(long, value_name = "CIDR")]
     pub pod_cidr: Option<Ipv4Range>,
     /// Registries (host:port) to reach over plain HTTP, beside those on the loopback.

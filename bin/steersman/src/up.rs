@@ -65,7 +65,7 @@ async fn start(arguments: &Arguments, data_dir: &DataDir, parts: &mut Parts) -> 
         kubelet: server.api.client(&format!("system:node:{name}"), &["system:nodes"]),
         informers: server.informers.clone(),
         serving: kubelet_serving(&server, &name, ip.into(), parts)?,
-        cluster_dns: place.service,
+        cluster_dns: Some(place.service),
     };
     let images = agent::start(node, cluster, data_dir, api, parts, &mut progress).await?;
     parts.renew_certificates(server.api.pki.clone());

@@ -105,9 +105,7 @@ impl<K: InformerKind> Informer<K> {
             };
             match item {
                 Some(Ok(event)) => self.apply(event, &mut listed),
-                Some(Err(error)) => {
-                    tracing::debug!(kind = %K::kind(&()), %error, "watch interrupted, trying again");
-                }
+                Some(Err(error)) => report(&K::kind(&()), &error),
                 None => return,
             }
         }
@@ -155,6 +153,22 @@ impl<K: InformerKind> Informer<K> {
             let delta = Delta::Deleted(last);
             handlers.iter().for_each(|handler| handler(&delta));
         }
+    }
+}
+
+/// Somebody has to help where access is refused; everything else ends by itself.
+fn report(kind: &str, error: &watcher::Error) {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    let refused = match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => matches!(status.code, 401 | 403),
+        _ => false,
+    };
+    if refused {
+        tracing::warn!(kind, %error, "not allowed to watch, trying again");
+    } else {
+        tracing::debug!(kind, %error, "watch interrupted, trying again");
     }
 }
 

@@ -115,6 +115,10 @@ impl Arguments {
             let accounts = connection.service_accounts(NAMESPACE)?;
             return Ok(Box::new(move |account| accounts.client(account)));
         }
+        tracing::warn!(
+            "all controllers act as the kubeconfig's user; with upstream's roles that user may not do their work: pass \
+             --use-service-account-credentials"
+        );
         let own = connection.client()?;
         Ok(Box::new(move |_| own.clone()))
     }

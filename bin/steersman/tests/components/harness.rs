@@ -142,11 +142,16 @@ impl Api {
         Process::start(arguments, self.directory.path().join(format!("{name}.log")))
     }
 
-    /// Writes a file beside the data; gives its path.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.directory.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
+    /// A place for a test's file beside the data.
+    pub fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// What a component's secure port answers to one who believes the authority of this file only.
+    pub async fn ask_trusting(&self, port: u16, path: &str, authority: PathBuf) -> Result<String, String> {
+        let mut config = kube::Config::new(format!("https://127.0.0.1:{port}").parse().unwrap());
+        config.root_cert_file = Some(authority);
+        get(config, path).await
     }
 
     /// What a component's secure port answers, to nobody or to the user of a kubeconfig.
@@ -161,9 +166,13 @@ impl Api {
         };
         config.cluster_url = url;
         config.accept_invalid_certs = true;
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).unwrap();
-        let request = http::Request::get(path).body(Vec::new()).unwrap();
-        client.request_text(request).await.map_err(|error| error.to_string())
+        get(config, path).await
     }
+}
+
+async fn get(mut config: kube::Config, path: &str) -> Result<String, String> {
+    config.default_retry = false;
+    let client = kube::Client::try_from(config).map_err(|error| error.to_string())?;
+    let request = http::Request::get(path).body(Vec::new()).unwrap();
+    client.request_text(request).await.map_err(|error| error.to_string())
 }

@@ -4,6 +4,7 @@
 mod harness;
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -181,8 +182,9 @@ async fn a_server_has_controllers_and_lets_nodes_in() {
         &url,
     ]);
     assert!(status.success(), "{said}");
-    let path = api.write("node.kubeconfig", &printed);
-    let node = steersman_client::from_kubeconfig(&path).await.unwrap();
+    let path = api.path("node.kubeconfig");
+    std::fs::write(&path, printed).unwrap();
+    let node = steersman_client::from_kubeconfig(Path::new(&path)).await.unwrap();
     // What proxy and DNS of an agent read, and what no node may read.
     Objects::<Service>::all(node.clone()).list(&ListParams::default()).await.unwrap();
     Objects::<EndpointSlice>::all(node.clone()).list(&ListParams::default()).await.unwrap();
@@ -190,6 +192,28 @@ async fn a_server_has_controllers_and_lets_nodes_in() {
     assert!(all_pods.to_string().contains("pods is forbidden"), "{all_pods}");
     let own = ListParams::default().fields("spec.nodeName=fake");
     assert_eq!(Objects::<Pod>::all(node).list(&own).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_authority_is_served() {
+    let api = Api::start("apiserver", &["--bind-address=127.0.0.1"]).await;
+    let (certificate, key) = (api.path("kubelet.crt"), api.path("kubelet.key"));
+    let data = api.data_dir();
+    let files = ["--tls-cert-file", &certificate, "--tls-private-key-file", &key];
+    let node =
+        ["--data-dir", data.to_str().unwrap(), "--node-name", "fake", "--node-ip", "127.0.0.1,192.0.2.7"];
+    let (status, _, said) = finished(&[&["certificate"], &node[..], &files[..]].concat());
+    assert!(status.success(), "{said}");
+    let (port, kubeconfig) = (free_port(), api.kubeconfig("scheduler"));
+    let number = port.to_string();
+    let flags = ["scheduler", "--kubeconfig", &kubeconfig, "--secure-port", &number];
+    let _scheduler = api.run("scheduler", &[&flags[..], &files[..]].concat());
+    until("a client that trusts the authority is answered", async || {
+        api.ask_trusting(port, "/healthz", data.join("pki/ca.crt")).await.ok()
+    })
+    .await;
+    let other = api.ask_trusting(port, "/healthz", data.join("pki/front-proxy-ca.crt")).await;
+    assert!(other.is_err(), "one that trusts another is not: {other:?}");
 }
 
 #[tokio::test]
