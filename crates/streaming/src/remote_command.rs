@@ -17,6 +17,10 @@ use crate::{Input, Negotiated, Outcome, Output, StreamError};
 /// How long a SPDY client may take to open its streams, as upstream's kubelet has it.
 pub(crate) const STREAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long after a WebSocket is open its first message is sent. Clients of Kubernetes 1.30 to 1.33 lose what arrives
+/// before they have made their streams, and then end with `closed all streams` (kubernetes/kubernetes#131189).
+const HEAD_START: Duration = Duration::from_millis(10);
+
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -135,6 +139,7 @@ where
     // An empty message on the lowest channel tells the client that the streams are up.
     let first = session.stdout.clone().or_else(|| session.stderr.clone()).unwrap_or_else(|| error.clone());
     let talk = async move {
+        tokio::time::sleep(HEAD_START).await;
         if first.send(Bytes::new()).await.is_ok() {
             conclude(command(session).await, version, &error, &frames).await;
         }
