@@ -52,7 +52,8 @@ impl ProbeTask {
         let mut pace = Pace::new(period, self.kind != Kind::Liveness);
         let initial = u64::try_from(self.probe.initial_delay_seconds.unwrap_or(0)).unwrap_or(0);
         let mut due = Instant::now() + Duration::from_secs(initial).saturating_sub(self.age);
-        let mut counts = true;
+        // A container that does not answer the moment it is started is not ready anyway: nothing to report.
+        let mut counts = self.kind != Kind::Readiness;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
