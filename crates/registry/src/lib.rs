@@ -8,6 +8,8 @@ mod strategy;
 mod table;
 
 mod admissionregistration;
+mod apiextensions;
+mod apiregistration;
 mod apps;
 mod batch;
 mod certificates;
@@ -33,6 +35,7 @@ mod rules;
 mod tree;
 mod webhook;
 
+pub use apiextensions::schema;
 pub use core::pod::binding::assign_pod;
 pub use print::human_duration;
 pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, SelectableField, Subresource, Verb};

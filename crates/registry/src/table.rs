@@ -2,8 +2,9 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, admissionregistration, apps, batch, certificates, coordination, core, discovery, dra,
-    flowcontrol, networking, node, policy, print, rbac, review, scheduling, storage, storagemigration,
+    Strategy, admissionregistration, apiextensions, apiregistration, apps, batch, certificates, coordination,
+    core, discovery, dra, flowcontrol, networking, node, policy, print, rbac, review, scheduling, storage,
+    storagemigration,
 };
 
 static RESOURCES: &[Resource] = &[
@@ -29,6 +30,8 @@ static RESOURCES: &[Resource] = &[
     admissionregistration::validatingadmissionpolicy::RESOURCE,
     admissionregistration::validatingadmissionpolicybinding::RESOURCE,
     admissionregistration::validatingwebhookconfiguration::RESOURCE,
+    apiextensions::customresourcedefinition::RESOURCE,
+    apiregistration::apiservice::RESOURCE,
     apps::controllerrevision::RESOURCE,
     apps::daemonset::RESOURCE,
     apps::deployment::RESOURCE,

@@ -10,12 +10,22 @@ mod pem;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::names::{dns1123_label_problems, dns1123_subdomain_problems};
 use steersman_apimachinery::quote::quote;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::checks::invalid;
 
 const MAX_DOMAIN_BYTES: usize = 253;
 /// A domain, a slash, and what names one object in a namespace: a label, a dot and a subdomain.
 const MAX_SIGNER_BYTES: usize = MAX_DOMAIN_BYTES + 1 + 63 + 1 + 253;
+
+/// Whether some bytes in PEM hold a certificate, as a bundle of authorities does.
+pub(crate) fn holds_certificate(text: &[u8]) -> bool {
+    let parses = |der: &[u8]| X509Certificate::from_der(der).is_ok();
+    pem::blocks(text)
+        .iter()
+        .any(|block| block.label == "CERTIFICATE" && !block.has_headers && parses(&block.der))
+}
 
 /// The name of a signer: a domain, a slash, and the signer's name in it.
 fn signer_name(found: &mut ErrorList, path: &Path, name: &str) {

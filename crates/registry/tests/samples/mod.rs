@@ -3,6 +3,7 @@
 mod admissionregistration;
 mod certificates;
 mod devices;
+mod extensions;
 mod flowcontrol;
 mod networking;
 mod storage;
@@ -68,6 +69,7 @@ pub fn of(kind: &str, group: &str) -> Value {
                 {"kind": "ServiceAccount", "name": "builder", "namespace": "default"}],
         }),
         (_, "admissionregistration.k8s.io") => admissionregistration::of(kind),
+        (_, "apiextensions.k8s.io" | "apiregistration.k8s.io") => extensions::of(kind),
         (_, "certificates.k8s.io") => certificates::of(kind),
         (_, "flowcontrol.apiserver.k8s.io") => flowcontrol::of(kind),
         (_, "resource.k8s.io") => devices::of(kind),
@@ -80,8 +82,10 @@ pub fn of(kind: &str, group: &str) -> Value {
         ("Binding", _) => json!({"target": {"kind": "Node", "name": "n1"}}),
         _ => storage::of(kind),
     };
+    // Some names follow from the spec.
+    let name = object.pointer("/metadata/name").cloned().unwrap_or_else(|| json!("sample"));
     object["metadata"] = json!({
-        "name": "sample", "namespace": "default", "uid": "6f1d", "resourceVersion": "5",
+        "name": name, "namespace": "default", "uid": "6f1d", "resourceVersion": "5",
         "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "sample"},
     });
     object

@@ -1,0 +1,4 @@
+//! The group `apiextensions.k8s.io`.
+
+pub(crate) mod customresourcedefinition;
+pub mod schema;
