@@ -1,0 +1,26 @@
+//! What the schema of a custom resource says about its objects, as data: pruning, defaulting, validation, ratcheting,
+//! the view that server-side apply needs, published OpenAPI, printer columns, the scale subresource.
+//!
+//! ```text
+//! request ─▶ coerce (metadata, prune, nulls) ─▶ apply_defaults ─▶ validate ─▶ store
+//! store   ─▶ coerce (malformed metadata dropped)  ─▶ apply_defaults ─▶ answer
+//! ```
+//!
+//! A [`Schema`] is parsed once from `spec.versions[].schema.openAPIV3Schema` and shared. Nothing here knows HTTP, the
+//! store, or how rules in CEL are run ([`rules`] walks them and asks an [`rules::Evaluator`]). The definition itself is
+//! validated elsewhere: a schema that is parsed here is taken for structural.
+
+pub mod rules;
+mod schema;
+
+mod coerce;
+mod correlate;
+mod defaults;
+mod formats;
+mod lists;
+mod nulls;
+mod place;
+mod prune;
+
+pub use coerce::{CoerceError, Origin};
+pub use schema::{ListType, MapType, ParseError, Rule, RuleId, Schema, SchemaRef, Type};
