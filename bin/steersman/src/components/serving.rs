@@ -48,13 +48,13 @@ pub struct ServingArguments {
 /// The certificate of a server, and whose clients' certificates it believes.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TlsArguments {
-    /// Certificate (PEM, with its chain) of the secure port; self-signed if not given.
+    /// Certificate (PEM, with its chain) to serve with; self-signed if not given.
     #[arg(long, requires = "tls_private_key_file", value_name = "FILE")]
     tls_cert_file: Option<PathBuf>,
     /// Private key (PEM) of --tls-cert-file.
     #[arg(long, requires = "tls_cert_file", value_name = "FILE")]
     tls_private_key_file: Option<PathBuf>,
-    /// Authorities (PEM) whose client certificates are believed.
+    /// Authorities (PEM) whose client certificates are believed; a kubelet believes its kubeconfig's if not given.
     #[arg(long, value_name = "FILE")]
     client_ca_file: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api as Objects, Client};
@@ -75,21 +75,19 @@ fn controller_manager(api: &Api, port: u16) -> Process {
     )
 }
 
-/// A scheduler with a quick election.
-fn scheduler(api: &Api, name: &str, port: u16) -> Process {
+/// Flags of an election that need not be waited for long, with time for a busy machine.
+const QUICK: &[&str] = &[
+    "--leader-elect-lease-duration=6s",
+    "--leader-elect-renew-deadline=5s",
+    "--leader-elect-retry-period=200ms",
+];
+
+fn scheduler(api: &Api, name: &str, port: u16, more: &[&str]) -> Process {
     let kubeconfig = api.kubeconfig("scheduler");
     let (port, ca) = (port.to_string(), api.data_dir().join("pki/ca.crt"));
-    let flags = [
-        "--leader-elect-lease-duration=3s",
-        "--leader-elect-renew-deadline=2s",
-        "--leader-elect-retry-period=200ms",
-        "--bind-address=127.0.0.1",
-        "--client-ca-file",
-        ca.to_str().unwrap(),
-        "--secure-port",
-        &port,
-    ];
-    api.run(name, &[&["scheduler", "--kubeconfig", &kubeconfig], &flags[..]].concat())
+    let flags =
+        ["--bind-address=127.0.0.1", "--client-ca-file", ca.to_str().unwrap(), "--secure-port", &port];
+    api.run(name, &[&["scheduler", "--kubeconfig", &kubeconfig], &flags[..], more].concat())
 }
 
 #[tokio::test]
@@ -98,7 +96,7 @@ async fn controllers_and_scheduler_run_alone() {
     let admin = api.client("admin").await;
     let (manager_port, scheduler_port) = (free_port(), free_port());
     let manager = controller_manager(&api, manager_port);
-    let scheduler = scheduler(&api, "scheduler", scheduler_port);
+    let scheduler = scheduler(&api, "scheduler", scheduler_port, &[]);
     create_node(&admin).await;
     create_deployment(&admin, 2).await;
     wait_for_bound(&admin, 2).await;
@@ -133,10 +131,10 @@ async fn a_second_scheduler_takes_over_and_one_that_is_deposed_ends() {
     let api = Api::start("apiserver", &["--bind-address=127.0.0.1"]).await;
     let admin = api.client("admin").await;
     let _manager = controller_manager(&api, 0);
-    let mut first = scheduler(&api, "first", 0);
+    let mut first = scheduler(&api, "first", 0, QUICK);
     let one = until("the first leads", async || holder(&admin, "kube-scheduler").await).await;
     let port = free_port();
-    let mut second = scheduler(&api, "second", port);
+    let mut second = scheduler(&api, "second", port, QUICK);
     until("the second stands by", async || api.ask(port, "/readyz", None).await.ok()).await;
     let standing_by = api.ask(port, "/metrics", Some("admin")).await.unwrap();
     assert!(standing_by.contains("leader_election_master_status{name=\"kube-scheduler\"} 0\n"));
@@ -216,10 +214,30 @@ async fn a_certificate_of_the_authority_is_served() {
     assert!(other.is_err(), "one that trusts another is not: {other:?}");
 }
 
+/// A kubeconfig of CoreDNS's account, with its token and the authority in files beside it.
+async fn coredns_kubeconfig(api: &Api) -> String {
+    let accounts: Objects<ServiceAccount> = Objects::namespaced(api.client("admin").await, "kube-system");
+    let account = serde_json::from_value(json!({ "metadata": { "name": "coredns" } })).unwrap();
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let request = serde_json::from_value(json!({ "spec": {} })).unwrap();
+    let given = accounts.create_token_request("coredns", &PostParams::default(), &request).await.unwrap();
+    std::fs::write(api.path("coredns.token"), given.status.unwrap().token.unwrap()).unwrap();
+    let path = api.path("coredns.kubeconfig");
+    let server = format!("https://127.0.0.1:{}", api.port);
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "dns",
+        "clusters": [{ "name": "c", "cluster": { "server": server, "certificate-authority": "data/pki/ca.crt" } }],
+        "users": [{ "name": "u", "user": { "tokenFile": "coredns.token" } }],
+        "contexts": [{ "name": "dns", "context": { "cluster": "c", "user": "u" } }],
+    });
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    path
+}
+
 #[tokio::test]
-async fn dns_answers_alone() {
+async fn dns_answers_alone_with_a_token() {
     let api = Api::start("apiserver", &["--bind-address=127.0.0.1"]).await;
-    let (port, kubeconfig) = (free_port(), api.kubeconfig("admin"));
+    let (port, kubeconfig) = (free_port(), coredns_kubeconfig(&api).await);
     let listen = format!("127.0.0.1:{port}");
     let _dns = api.run("dns", &["dns", "--kubeconfig", &kubeconfig, "--listen", &listen]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
