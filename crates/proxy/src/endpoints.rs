@@ -37,7 +37,7 @@ pub struct Endpoints {
     pub local: Vec<Endpoint>,
     /// Whether there is an endpoint that could be used on any node.
     pub exist: bool,
-    /// Pods of this node that are ready; for traffic policy `Local`.
+    /// Pods of this node that are ready.
     pub ready_local: Vec<Ipv4Addr>,
     /// Those that flows under way may stay with: all that serve, or if none does all there are.
     pub answering: Vec<Endpoint>,
@@ -94,8 +94,10 @@ pub(crate) fn endpoints(
     let or = |first: Vec<Endpoint>, wanted: &dyn Fn(&Candidate<'_>) -> bool| {
         if first.is_empty() { chosen(wanted) } else { first }
     };
+    let ready_local = chosen(&|c| c.endpoint.local && c.ready);
     let mut endpoints = Endpoints {
         exist: candidates.iter().any(|candidate| candidate.ready || candidate.is_last_resort()),
+        ready_local: ready_local.iter().map(|endpoint| endpoint.address).collect(),
         answering: or(chosen(&|c| c.serving), &|_| true),
         ..Endpoints::default()
     };
@@ -105,9 +107,7 @@ pub(crate) fn endpoints(
         endpoints.cluster = or(ready, &|c| c.is_last_resort());
     }
     if uses.local {
-        let ready = chosen(&|c| c.endpoint.local && c.ready);
-        endpoints.ready_local = ready.iter().map(|endpoint| endpoint.address).collect();
-        endpoints.local = or(ready, &|c| c.endpoint.local && c.is_last_resort());
+        endpoints.local = or(ready_local, &|c| c.endpoint.local && c.is_last_resort());
     }
     endpoints
 }
