@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Result;
+use steersman_apiserver::Place;
 use steersman_controller_runtime::SharedInformers;
 use steersman_controllers::ControllersConfig;
 
@@ -71,6 +72,7 @@ pub async fn start(
         node_ports: NODE_PORTS,
         port_flag: "--api-port",
         services_flag: "--service-cidr",
+        components: apiserver::components(Place::SameProcess, Place::SameProcess),
     };
     let api = apiserver::start(&options, data_dir, parts, progress).await?;
     let watcher = api.client("system:informers", &["system:masters"]);

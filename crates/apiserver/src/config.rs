@@ -34,6 +34,27 @@ pub struct Config {
     pub issuer: Option<IssuerDocuments>,
     /// What must be well beside the server itself for `/readyz`, `/livez` and `/healthz`.
     pub health: Vec<HealthCheck>,
+    /// The components whose health `componentstatuses` shows beside the store's.
+    pub components: Vec<Component>,
+}
+
+/// A component of the cluster, as `componentstatuses` shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Component {
+    /// `scheduler`, `controller-manager`.
+    pub name: &'static str,
+    /// Where it runs.
+    pub place: Place,
+}
+
+/// Where a component runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the server's own process, which ends as a whole when a part of it does: while the server answers, the
+    /// component runs.
+    SameProcess,
+    /// In a process of its own on the server's machine, which serves `/healthz` over HTTPS at this port.
+    Port(u16),
 }
 
 /// One [`Creator`] with what it answers for.

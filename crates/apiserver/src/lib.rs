@@ -22,6 +22,7 @@ mod bootstrap;
 mod call;
 mod chain;
 mod codec;
+mod computed;
 mod config;
 mod connect;
 mod creation;
@@ -50,7 +51,7 @@ mod fake;
 mod tests;
 
 pub use allocators::{AddressRange, ServiceAllocations};
-pub use config::{Config, Creation, HealthCheck, IssuerDocuments, StartError, Version};
+pub use config::{Component, Config, Creation, HealthCheck, IssuerDocuments, Place, StartError, Version};
 pub use hooks::{HookTable, Hooks, Outcome, Reservation};
 pub use listen::ServeError;
 pub use server::{ApiServer, Handler};

@@ -46,6 +46,14 @@ impl Selection {
         self.fields.required_value("metadata.name")
     }
 
+    /// Whether an object that is not stored is asked for.
+    pub fn matches_tree(&self, tree: &steersman_apimachinery::Tree, entry: &Entry) -> bool {
+        let values = field_values(tree, entry);
+        let value =
+            |name: &str| field_labels(entry).position(|label| label == name).map_or("", |at| &values[at]);
+        self.labels.matches_object(tree) && self.fields.matches(|name| Cow::Borrowed(value(name)))
+    }
+
     /// Whether an object is asked for.
     pub fn matches(&self, form: &Form, entry: &Entry) -> bool {
         if self.is_everything() {

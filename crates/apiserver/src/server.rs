@@ -14,7 +14,7 @@ use tower::Service;
 
 use crate::bootstrap;
 use crate::chain;
-use crate::config::{Config, HealthCheck, IssuerDocuments, StartError, Version};
+use crate::config::{Component, Config, HealthCheck, IssuerDocuments, StartError, Version};
 use crate::connect::Kubelets;
 use crate::metrics::Metrics;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
@@ -34,6 +34,7 @@ pub struct Inner {
     pub(crate) version: Version,
     pub(crate) issuer: Option<IssuerDocuments>,
     pub(crate) health: Vec<HealthCheck>,
+    pub(crate) components: Vec<Component>,
     pub(crate) metrics: Metrics,
     pub(crate) kubelets: Kubelets,
     /// Ends watches and tunnels.
@@ -64,6 +65,7 @@ impl ApiServer {
             version: config.version,
             issuer: config.issuer,
             health: config.health,
+            components: config.components,
             metrics: Metrics::default(),
             kubelets: Kubelets::new(config.kubelet_tls),
             stop: CancellationToken::new(),

@@ -58,6 +58,7 @@ async fn server() -> ApiServer {
         service_address: range.first().into(),
         issuer: None,
         health: Vec::new(),
+        components: Vec::new(),
     })
     .await
     .expect("the server starts")

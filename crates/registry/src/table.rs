@@ -9,6 +9,7 @@ use crate::{
 
 static RESOURCES: &[Resource] = &[
     core::binding::RESOURCE,
+    core::componentstatus::RESOURCE,
     core::configmap::RESOURCE,
     core::endpoints::RESOURCE,
     core::event::RESOURCE,
@@ -143,8 +144,9 @@ mod tests {
                 "{}",
                 row.definition
             );
-            let stored = row.verbs.contains(&Verb::Get);
-            assert_eq!(stored, !row.storage.is_empty(), "{} is stored or create-only", row.plural);
+            // What is acted on or found out instead of stored cannot be watched.
+            let stored = row.verbs.contains(&Verb::Watch);
+            assert_eq!(stored, !row.storage.is_empty(), "{} is stored or not", row.plural);
             for sub in row.subresources {
                 assert!(!sub.kind.is_empty() && sub.version == "v1", "{}/{}", row.plural, sub.name);
             }

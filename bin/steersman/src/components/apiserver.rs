@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use steersman_apiserver::authorization::bootstrap;
 use steersman_apiserver::request::User;
 use steersman_apiserver::security::Security;
-use steersman_apiserver::{AddressRange, ApiServer, Config, HookTable, ServiceAllocations, Storage, Version};
+use steersman_apiserver::{
+    AddressRange, ApiServer, Component, Config, HookTable, Place, ServiceAllocations, Storage, Version,
+};
 use steersman_network::Ipv4Range;
 use steersman_pki::{
     ClientAuth, ClientVerifier, ClusterPki, Kubeconfig, Profile, Renewable, RotatingIdentity, client_config,
@@ -18,6 +20,7 @@ use steersman_pki::{
 use steersman_store_wal::{WalOptions, WalStore};
 use tokio::net::TcpListener;
 
+use super::{controller_manager, scheduler};
 use crate::data_dir::DataDir;
 use crate::parts::{self, Parts};
 use crate::progress::Progress;
@@ -62,6 +65,8 @@ pub struct Options {
     pub node_ports: RangeInclusive<u16>,
     pub port_flag: &'static str,
     pub services_flag: &'static str,
+    /// Where the scheduler and the controllers run.
+    pub components: [Component; 2],
 }
 
 /// An API server on its store.
@@ -98,8 +103,17 @@ impl Arguments {
             node_ports: self.service_node_port_range.clone(),
             port_flag: "--secure-port",
             services_flag: "--service-cluster-ip-range",
+            components: components(Place::Port(scheduler::PORT), Place::Port(controller_manager::PORT)),
         })
     }
+}
+
+/// The components that `kubectl get componentstatuses` shows beside the store.
+pub fn components(scheduler: Place, controller_manager: Place) -> [Component; 2] {
+    [
+        Component { name: "scheduler", place: scheduler },
+        Component { name: "controller-manager", place: controller_manager },
+    ]
 }
 
 /// The address that others reach us by: as `--advertise-address` gives it, or that of the default route.
@@ -232,6 +246,7 @@ async fn serve(
         service_address: service,
         issuer: Some(security.issuer),
         health: security.health,
+        components: options.components.to_vec(),
     };
     let server = ApiServer::new(config).await?;
     bootstrap::apply(&server.handler(), &*storage).await?;

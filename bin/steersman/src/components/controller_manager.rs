@@ -15,6 +15,8 @@ use super::election::ElectionArguments;
 use super::serving::{ServingArguments, Shown};
 use crate::parts::{self, Parts};
 
+/// Where it serves if it is not told otherwise.
+pub const PORT: u16 = 10257;
 const NAME: &str = "kube-controller-manager";
 const NAMESPACE: &str = "kube-system";
 
@@ -45,7 +47,7 @@ pub struct Arguments {
     #[command(flatten)]
     election: ElectionArguments,
     /// Port of health and metrics over HTTPS; 0 for none.
-    #[arg(long, default_value_t = 10257, value_name = "PORT")]
+    #[arg(long, default_value_t = PORT, value_name = "PORT")]
     secure_port: u16,
     #[command(flatten)]
     serving: ServingArguments,

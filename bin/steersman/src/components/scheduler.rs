@@ -11,6 +11,8 @@ use super::election::ElectionArguments;
 use super::serving::{ServingArguments, Shown};
 use crate::parts::{self, Parts};
 
+/// Where it serves if it is not told otherwise.
+pub const PORT: u16 = 10259;
 const NAME: &str = "kube-scheduler";
 
 #[derive(clap::Args)]
@@ -20,7 +22,7 @@ pub struct Arguments {
     #[command(flatten)]
     election: ElectionArguments,
     /// Port of health and metrics over HTTPS; 0 for none.
-    #[arg(long, default_value_t = 10259, value_name = "PORT")]
+    #[arg(long, default_value_t = PORT, value_name = "PORT")]
     secure_port: u16,
     #[command(flatten)]
     serving: ServingArguments,

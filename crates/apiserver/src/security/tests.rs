@@ -54,6 +54,7 @@ impl Cluster {
             service_address: [10, 96, 0, 1].into(),
             issuer: Some(security.issuer),
             health: Vec::new(),
+            components: Vec::new(),
         };
         let server = ApiServer::new(config).await.unwrap();
         let cluster = Self { pki, storage, server, indexes, stop, running, _dir: dir };

@@ -23,7 +23,9 @@ use tower::Service;
 
 use crate::request::{Attributes, Authenticator, Authorizer, Decision, User};
 use crate::wire::body::{self, Body};
-use crate::{AddressRange, ApiServer, Config, HookTable, ServiceAllocations, Storage, Version};
+use crate::{
+    AddressRange, ApiServer, Component, Config, HookTable, Place, ServiceAllocations, Storage, Version,
+};
 
 /// Knows nobody.
 struct NoCredentials;
@@ -60,6 +62,12 @@ impl Authorizer for AllButNobody {
             _ => Decision::Allow { reason: String::new() },
         }
     }
+}
+
+/// A port of this machine that nothing listens at.
+async fn nobody_listens() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("its address").port()
 }
 
 /// A server over an empty store.
@@ -128,6 +136,10 @@ impl Harness {
             service_address: range.first().into(),
             issuer: None,
             health: Vec::new(),
+            components: vec![
+                Component { name: "scheduler", place: Place::SameProcess },
+                Component { name: "controller-manager", place: Place::Port(nobody_listens().await) },
+            ],
         })
         .await
         .expect("starts");

@@ -151,3 +151,33 @@ async fn the_priority_classes_of_the_system_are_there() {
     let (code, reason, _) = harness.post("/apis/scheduling.k8s.io/v1/priorityclasses", again).await.failure();
     assert_eq!((code, reason.as_str()), (409, "AlreadyExists"));
 }
+
+#[tokio::test]
+async fn component_statuses_are_found_out() {
+    let harness = Harness::new().await;
+    let all = harness.get("/api/v1/componentstatuses").await;
+    assert!(all.headers["warning"].to_str().unwrap().contains("v1 ComponentStatus is deprecated in v1.19+"));
+    let list = all.ok();
+    assert_eq!((&list["kind"], &list["metadata"]), (&json!("ComponentStatusList"), &json!({})));
+    let found: Vec<_> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            (item["metadata"]["name"].as_str().unwrap(), item["conditions"][0]["status"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(found, [("controller-manager", "False"), ("etcd-0", "True"), ("scheduler", "True")]);
+    let message = list["items"][0]["conditions"][0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Get \"https://127.0.0.1:") && message.ends_with("connect: connection refused")
+    );
+
+    let one = harness.get("/api/v1/componentstatuses/etcd-0").await.ok();
+    assert_eq!(one["conditions"], json!([{"type": "Healthy", "status": "True", "message": "ok"}]));
+    let none = harness.get("/api/v1/componentstatuses/dns").await.failure();
+    assert_eq!(none, (404, "NotFound".to_owned(), "componentstatus \"dns\" not found".to_owned()));
+    let chosen = harness.get("/api/v1/componentstatuses?fieldSelector=metadata.name%3Dscheduler").await.ok();
+    assert_eq!(chosen["items"].as_array().unwrap().len(), 1);
+    assert_eq!(harness.get("/api/v1/componentstatuses?watch=1").await.failure().0, 405);
+}

@@ -18,6 +18,7 @@ use steersman_apimachinery::status::ApiError;
 
 use crate::call::Call;
 use crate::codec::{self, Failure};
+use crate::computed;
 use crate::wire::body::Response;
 use crate::wire::negotiate;
 use options::{FieldValidation, WriteOptions};
@@ -27,6 +28,9 @@ const LEGACY_SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 
 /// Does what is asked of a resource.
 pub async fn answer(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> {
+    if let Some(computed) = computed::find(call.entry) {
+        return computed::answer(call, computed).await;
+    }
     match call.info.verb.as_str() {
         "get" => get::get(call).await,
         "list" => list::list(call).await,

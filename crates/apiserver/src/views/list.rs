@@ -9,7 +9,7 @@ use steersman_api::protobuf;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::status::ApiError;
 
-use super::{TABLE, partial, table};
+use super::{PARTIAL_LIST, TABLE, partial, table};
 use crate::call::Call;
 use crate::object::form::Form;
 use crate::wire::body::Response;
@@ -70,8 +70,7 @@ pub fn respond(call: &Call<'_>, listed: &Listed) -> Result<Response, ApiError> {
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
                 "metadata": listed.metadata(), "items": items,
             });
-            let definition = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList";
-            respond::tree(StatusCode::OK, definition, &list, wanted)
+            respond::tree(StatusCode::OK, PARTIAL_LIST, &list, wanted)
         }
         View::Table => {
             let include = table::Include::parse(call.query)?;

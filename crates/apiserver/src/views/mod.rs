@@ -20,6 +20,9 @@ pub const PARTIAL: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMet
 /// The catalogue's name of `Table`.
 pub const TABLE: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Table";
 
+/// The catalogue's name of `PartialObjectMetadataList`.
+pub const PARTIAL_LIST: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.PartialObjectMetadataList";
+
 /// Answers with one object in the wanted form.
 pub fn object(call: &Call<'_>, code: StatusCode, shown: &Shown) -> Result<Response, ApiError> {
     let definition = call.definition().name();

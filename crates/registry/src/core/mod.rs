@@ -2,6 +2,7 @@
 
 pub(crate) mod binding;
 pub(crate) mod claimspec;
+pub(crate) mod componentstatus;
 pub(crate) mod configmap;
 pub(crate) mod endpoints;
 pub(crate) mod event;
