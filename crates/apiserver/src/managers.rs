@@ -3,11 +3,13 @@
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::gvk::GroupVersionKind;
-use steersman_apimachinery::managed_fields::FieldManager;
+use steersman_apimachinery::managed_fields::{FieldManager, Versions};
 use steersman_apimachinery::meta::{Object, ObjectMut};
+use steersman_apimachinery::schema::Schema;
 use steersman_apimachinery::status::ApiError;
 
 use crate::call::Call;
+use crate::routes::{Entry, Routes};
 use crate::verbs::undecodable;
 
 /// Records the writer as the manager of the fields that it set or changed.
@@ -36,15 +38,36 @@ fn with_manager<T>(call: &Call<'_>, work: impl FnOnce(&FieldManager<'_>, &str) -
         _ if has_status => &["status"],
         _ => &[],
     };
+    let routes = call.server.storage.routes();
+    let versions = StoredForms { routes: &routes, entry: call.entry };
     let manager = FieldManager {
         schema: &schema,
         kind: &kind,
         subresource: call.subresource.map_or("", |s| s.name),
         reset_fields,
-        versions: None,
+        versions: versions.several().then_some(&versions),
         now: call.now,
     };
     Some(work(&manager, &call.manager()))
+}
+
+/// The forms in which the objects of a resource are served, where there are several.
+struct StoredForms<'a> {
+    routes: &'a Routes,
+    entry: &'a Entry,
+}
+
+impl StoredForms<'_> {
+    fn several(&self) -> bool {
+        self.routes.stored_with(self.entry).nth(1).is_some()
+    }
+}
+
+impl Versions for StoredForms<'_> {
+    fn convert(&self, object: &Tree, api_version: &str) -> Option<(Tree, Schema)> {
+        let other = self.routes.stored_with(self.entry).find(|other| other.api_version == api_version)?;
+        Some((self.entry.converted(object, other), other.resource.definition.schema()?))
+    }
 }
 
 /// Whether an update changes nothing but the times of managed fields, so that it need not be written.

@@ -69,6 +69,11 @@ impl Routes {
         }
     }
 
+    /// The resources whose objects are stored where those of `entry` are, itself among them.
+    pub fn stored_with<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Arc<Entry>> {
+        self.all().filter(|other| other.resource.storage == entry.resource.storage)
+    }
+
     /// Whether anything is served in that version of a group.
     pub fn has_version(&self, group: &str, version: &str) -> bool {
         self.0.get(group).is_some_and(|versions| versions.contains_key(version))
@@ -153,9 +158,26 @@ impl Entry {
 
     /// The bytes to store for a tree of this resource.
     pub fn encode_stored(&self, tree: &Tree) -> Bytes {
-        let Some(conversion) = &self.resource.conversion else { return encode::stored(tree) };
+        match self.resource.conversion {
+            Some(_) => encode::stored(&self.to_storage(tree)),
+            None => encode::stored(tree),
+        }
+    }
+
+    /// A tree of this resource in the form of `other`, which is stored in the same place.
+    pub fn converted(&self, tree: &Tree, other: &Self) -> Tree {
+        let mut tree = self.to_storage(tree);
+        if let Some(conversion) = &other.resource.conversion {
+            (conversion.from_storage)(&mut tree);
+        }
+        tree
+    }
+
+    fn to_storage(&self, tree: &Tree) -> Tree {
         let mut stored = tree.clone();
-        (conversion.to_storage)(&mut stored);
-        encode::stored(&stored)
+        if let Some(conversion) = &self.resource.conversion {
+            (conversion.to_storage)(&mut stored);
+        }
+        stored
     }
 }

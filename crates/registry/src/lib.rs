@@ -11,6 +11,7 @@ mod admissionregistration;
 mod apiextensions;
 mod apiregistration;
 mod apps;
+mod autoscaling;
 mod batch;
 mod certificates;
 mod coordination;

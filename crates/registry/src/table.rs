@@ -2,9 +2,9 @@
 
 use crate::resource::{Resource, Scope, Subresource, Verb};
 use crate::{
-    Strategy, admissionregistration, apiextensions, apiregistration, apps, batch, certificates, coordination,
-    core, discovery, dra, flowcontrol, networking, node, policy, print, rbac, review, scheduling, storage,
-    storagemigration,
+    Strategy, admissionregistration, apiextensions, apiregistration, apps, autoscaling, batch, certificates,
+    coordination, core, discovery, dra, flowcontrol, networking, node, policy, print, rbac, review,
+    scheduling, storage, storagemigration,
 };
 
 static RESOURCES: &[Resource] = &[
@@ -44,6 +44,8 @@ static RESOURCES: &[Resource] = &[
     review::SELF_SUBJECT_ACCESS_REVIEW,
     review::SELF_SUBJECT_RULES_REVIEW,
     review::SUBJECT_ACCESS_REVIEW,
+    autoscaling::horizontalpodautoscaler::V2,
+    autoscaling::horizontalpodautoscaler::V1,
     batch::cronjob::RESOURCE,
     batch::job::RESOURCE,
     certificates::certificatesigningrequest::RESOURCE,
@@ -148,7 +150,7 @@ mod tests {
             let stored = row.verbs.contains(&Verb::Watch);
             assert_eq!(stored, !row.storage.is_empty(), "{} is stored or not", row.plural);
             for sub in row.subresources {
-                assert!(!sub.kind.is_empty() && sub.version == "v1", "{}/{}", row.plural, sub.name);
+                assert!(!sub.kind.is_empty() && !sub.version.is_empty(), "{}/{}", row.plural, sub.name);
             }
         }
     }

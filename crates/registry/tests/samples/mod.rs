@@ -74,6 +74,8 @@ pub fn of(kind: &str, group: &str) -> Value {
         (_, "flowcontrol.apiserver.k8s.io") => flowcontrol::of(kind),
         (_, "resource.k8s.io") => devices::of(kind),
         (_, "networking.k8s.io") => networking::of(kind),
+        // Of both versions.
+        ("HorizontalPodAutoscaler", _) => autoscaler(),
         ("PodDisruptionBudget", _) => json!({
             "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "sample"}},
                 "unhealthyPodEvictionPolicy": "AlwaysAllow"},
@@ -84,10 +86,14 @@ pub fn of(kind: &str, group: &str) -> Value {
     };
     // Some names follow from the spec.
     let name = object.pointer("/metadata/name").cloned().unwrap_or_else(|| json!("sample"));
+    let annotations = object["metadata"]["annotations"].take();
     object["metadata"] = json!({
         "name": name, "namespace": "default", "uid": "6f1d", "resourceVersion": "5",
         "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "sample"},
     });
+    if !annotations.is_null() {
+        object["metadata"]["annotations"] = annotations;
+    }
     object
 }
 
@@ -143,6 +149,32 @@ fn job_spec() -> Value {
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
         "successPolicy": {"rules": [{"succeededIndexes": "0,2-3", "succeededCount": 2}]},
         "template": template,
+    })
+}
+
+fn autoscaler() -> Value {
+    json!({
+        "metadata": {"annotations": {
+            "autoscaling.alpha.kubernetes.io/metrics":
+                "[{\"type\":\"Pods\",\"pods\":{\"metricName\":\"m\",\"targetAverageValue\":\"1\"}}]",
+            "autoscaling.alpha.kubernetes.io/behavior":
+                "{\"ScaleUp\":{\"Policies\":[{\"Type\":\"Pods\",\"Value\":1,\"PeriodSeconds\":60}]}}",
+        }},
+        "spec": {
+            "minReplicas": 1, "maxReplicas": 9, "targetCPUUtilizationPercentage": 70,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+            "metrics": [
+                {"type": "External", "external": {"metric": {"name": "e", "selector": {"matchLabels": {"a": "b"}}},
+                    "target": {"type": "Value", "value": "1"}}},
+                {"type": "Resource", "resource": {"name": "cpu",
+                    "target": {"type": "Utilization", "averageUtilization": 60}}}],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60, "tolerance": "0.1"}},
+        },
+        "status": {
+            "currentReplicas": 1, "desiredReplicas": 2,
+            "currentMetrics": [{"type": "Resource", "resource": {"name": "cpu", "current": {"averageValue": "1"}}}],
+            "conditions": [{"type": "AbleToScale", "status": "True"}],
+        },
     })
 }
 
