@@ -64,7 +64,8 @@ impl Proxy {
     /// A proxy that reads through `informers`.
     pub fn new(config: ProxyConfig, informers: &SharedInformers) -> Arc<Self> {
         let (services, slices) = (informers.informer::<Service>(), informers.informer::<EndpointSlice>());
-        let nodes = informers.informer::<Node>();
+        // A node's own identity may see its own node only.
+        let nodes = informers.selected::<Node>(&format!("metadata.name={}", config.node_name));
         slices.cache().add_index(BY_SERVICE, |slice| {
             service_of(slice).map(|key| key.to_string()).into_iter().collect()
         });
@@ -136,11 +137,7 @@ impl Proxy {
             (self.queue.clone(), self.config.node_name.clone(), self.services.clone());
         let last = Mutex::new(self.zone());
         self.nodes.add_handler(move |delta: &Delta<Node>| {
-            let node = delta.object();
-            if node.metadata.name.as_ref() != Some(&name) {
-                return;
-            }
-            let zone = zone_of(node);
+            let zone = zone_of(delta.object());
             if std::mem::replace(&mut *last.lock(), zone.clone()) != zone {
                 services.cache().list().iter().for_each(|service| queue.add(ObjectKey::of(&**service)));
             }

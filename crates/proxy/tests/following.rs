@@ -44,7 +44,11 @@ impl Api {
 
     fn answer(&self, request: &Request<Body>) -> Answer {
         let resource = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        if request.uri().query().unwrap_or_default().contains("watch=true") {
+        let query = request.uri().query().unwrap_or_default();
+        if resource == "nodes" {
+            assert!(query.contains("fieldSelector=metadata.name%3Dn1"), "a node sees no other: {query}");
+        }
+        if query.contains("watch=true") {
             return if resource == "endpointslices" { self.follow() } else { silence() };
         }
         let (version, kind, items) = match resource.as_str() {
