@@ -21,6 +21,7 @@ mod lists;
 mod nulls;
 mod place;
 mod prune;
+mod validate;
 
 pub use coerce::{CoerceError, Origin};
 pub use schema::{ListType, MapType, ParseError, Rule, RuleId, Schema, SchemaRef, Type};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::quote::{json, quote};
+use crate::quote::{go_value, json, quote};
 
 /// The path of a field: `spec.containers[0].ports[1].name`, `metadata.labels[app]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -241,6 +241,7 @@ impl Error {
             ) => words.to_owned(),
             _ if !self.shown => words.to_owned(),
             (_, Value::String(s)) => format!("{words}: {}", quote(s)),
+            (_, value @ Value::Number(_)) => format!("{words}: {}", go_value(value)),
             (_, value) => format!("{words}: {}", json(value)),
         };
         if self.detail.is_empty() { head } else { format!("{head}: {}", self.detail) }

@@ -58,7 +58,8 @@ pub fn go_value(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Number(number) => go_number(number),
+        Value::Bool(_) => value.to_string(),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(go_value).collect();
             format!("[{}]", items.join(" "))
@@ -69,6 +70,25 @@ pub fn go_value(value: &Value) -> String {
             format!("map[{}]", fields.join(" "))
         }
     }
+}
+
+fn go_number(number: &serde_json::Number) -> String {
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(float) => go_float(float),
+        None => number.to_string(),
+    }
+}
+
+/// A `float64` as Go's `%v` prints it: the shortest digits, with an exponent below 1e-4 and from 1e21 on.
+pub fn go_float(float: f64) -> String {
+    let magnitude = float.abs();
+    if float == 0.0 || (1e-4..1e21).contains(&magnitude) || !float.is_finite() {
+        return float.to_string();
+    }
+    let text = format!("{float:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+    format!("{digits}e{sign}{exponent:0>2}")
 }
 
 /// The Go type that a decoded JSON value has.
@@ -105,6 +125,22 @@ mod tests {
     #[test]
     fn json_escapes_html() {
         assert_eq!(json(&serde_json::json!({"a": "<b>&"})), r#"{"a":"\u003cb\u003e\u0026"}"#);
+    }
+
+    #[test]
+    fn floats_are_printed_as_go_does() {
+        let cases = [
+            (10.0, "10"),
+            (0.5, "0.5"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1.5e-7, "1.5e-07"),
+            (0.0001, "0.0001"),
+            (-0.00001, "-1e-05"),
+        ];
+        for (float, want) in cases {
+            assert_eq!(go_float(float), want);
+        }
     }
 
     #[test]

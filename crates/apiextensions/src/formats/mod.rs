@@ -146,7 +146,7 @@ fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let pads = text.len() - body.len();
     let known = body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/');
-    !body.is_empty() && text.len() % 4 == 0 && pads <= 2 && known
+    !body.is_empty() && text.len().is_multiple_of(4) && pads <= 2 && known
 }
 
 /// A DNS label of lower case, whatever its length.

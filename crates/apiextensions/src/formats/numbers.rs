@@ -35,7 +35,7 @@ pub(super) fn is_isbn10(text: &str) -> bool {
     }
     let value = |b: u8| if b == b'X' { 10 } else { u32::from(b - b'0') };
     let sum: u32 = all.iter().zip(1..).map(|(b, weight)| weight * value(*b)).sum();
-    sum % 11 == 0
+    sum.is_multiple_of(11)
 }
 
 pub(super) fn is_isbn13(text: &str) -> bool {
@@ -45,7 +45,7 @@ pub(super) fn is_isbn13(text: &str) -> bool {
     }
     let sum: u32 =
         all.iter().zip([1, 3].into_iter().cycle()).map(|(b, weight)| weight * u32::from(b - b'0')).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The ranges of the big issuers, and Luhn's check digit. Anything that is no digit may stand between.
@@ -56,17 +56,20 @@ pub(super) fn is_credit_card(text: &str) -> bool {
         (_, double @ 10..) => u32::from(double) - 9,
         (_, double) => u32::from(double),
     });
-    is_issued(&digits) && luhn.sum::<u32>() % 10 == 0
+    is_issued(&digits) && luhn.sum::<u32>().is_multiple_of(10)
 }
 
 fn is_issued(digits: &[u8]) -> bool {
-    match (digits, digits.len()) {
-        ([4, ..], 13 | 16) | ([5, 1..=5, ..], 16) | ([3, 4 | 7, ..], 15) => true,
-        ([6, 0, 1, 1, ..] | [6, 5, ..], 16) => true,
-        ([3, 0, 0..=5, ..] | [3, 6 | 8, ..], 14) => true,
-        ([2, 1, 3, 1, ..] | [1, 8, 0, 0, ..], 15) | ([3, 5, ..], 16) => true,
-        _ => false,
-    }
+    matches!(
+        (digits, digits.len()),
+        ([4, ..], 13 | 16)
+            | ([5, 1..=5, ..], 16)
+            | ([3, 4 | 7, ..], 15)
+            | ([6, 0, 1, 1, ..] | [6, 5, ..], 16)
+            | ([3, 0, 0..=5, ..] | [3, 6 | 8, ..], 14)
+            | ([2, 1, 3, 1, ..] | [1, 8, 0, 0, ..], 15)
+            | ([3, 5, ..], 16)
+    )
 }
 
 /// `123-45-6789`; the separators may be spaces.

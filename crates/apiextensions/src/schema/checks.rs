@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use super::formats::Format;
-use super::{Node, Pattern};
+use super::{Format, Node, Pattern};
 
 /// A limit of a number.
 #[derive(Clone, Copy, Debug, PartialEq)]

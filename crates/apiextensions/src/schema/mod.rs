@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub(crate) use checks::{Bound, Checks, Format};
+pub(crate) use checks::{Bound, Checks};
+pub(crate) use formats::{Format, FormatRule};
 pub use parse::ParseError;
 pub(crate) use pattern::Pattern;
 pub use reference::SchemaRef;

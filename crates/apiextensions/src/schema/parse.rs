@@ -170,7 +170,6 @@ fn map_type(from: &Keywords<'_>) -> Result<MapType, ParseError> {
 mod tests {
     use serde_json::json;
 
-    use super::*;
     use crate::Schema;
 
     #[test]
