@@ -31,15 +31,12 @@ pub(crate) fn keep_spec(new: &mut Tree, old: &Tree) {
     count_generation(new, old, false);
 }
 
-/// What most kinds do on an update: a write of `status` changes nothing but it, any other write all but it, and the
-/// generation counts changes of `spec`.
+/// What most kinds do on an update: parts are kept apart, and the generation counts changes of `spec`.
 pub(crate) fn keep_parts_apart(new: &mut Tree, old: &Tree, context: &Context) {
-    if context.subresource == Some("status") {
-        return keep_spec(new, old);
+    if !keep_apart(new, old, context) {
+        let changed = differs(new, old, "spec");
+        count_generation(new, old, changed);
     }
-    new.copy(old, "status");
-    let changed = differs(new, old, "spec");
-    count_generation(new, old, changed);
 }
 
 /// Makes a field of `metadata` what it was.

@@ -49,8 +49,11 @@ spec:
       containers: [{name: web, image: nginx, ports: [{containerPort: 80}]}]
 ";
 
-#[tokio::test]
-async fn kubectl_works() {
+/// Arguments, what is piped in, and what must be printed.
+type Step = (&'static str, &'static str, &'static str);
+
+/// Runs kubectl again and again against one server, and says what went wrong.
+async fn run(steps: &[Step]) {
     let certified = Certified::new();
     let h = Harness::with_kubelets(std::sync::Arc::new(certified.client()), true).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
@@ -59,8 +62,21 @@ async fn kubectl_works() {
     let token = stop.clone();
     let serving = tokio::spawn(async move { server.serve(listener, config, token).await });
     let cache = tempfile::tempdir().expect("a directory");
-    // Arguments, what is piped in, and what must be printed.
-    let steps = [
+    let mut failures = Vec::new();
+    for (args, input, want) in steps {
+        let (_, printed) = kubectl(address, cache.path(), args, input).await;
+        if !printed.contains(want) || want.is_empty() && !printed.is_empty() {
+            failures.push(format!("kubectl {args}\n  wanted: {want}\n  printed: {printed}"));
+        }
+    }
+    stop.cancel();
+    serving.await.expect("no panic").expect("serves");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[tokio::test]
+async fn kubectl_works() {
+    run(&[
         ("apply -f -", MANIFEST, "configmap/settings created\ndeployment.apps/web created"),
         ("apply -f -", MANIFEST, "configmap/settings unchanged\ndeployment.apps/web unchanged"),
         ("diff -f -", MANIFEST, ""),
@@ -97,15 +113,100 @@ async fn kubectl_works() {
         ("create ns team", "", "namespace/team created"),
         ("delete ns team --wait=false", "", "namespace \"team\" deleted"),
         ("get ns team", "", "Terminating"),
-    ];
-    let mut failures = Vec::new();
-    for (args, input, want) in steps {
-        let (_, printed) = kubectl(address, cache.path(), args, input).await;
-        if !printed.contains(want) || want.is_empty() && !printed.is_empty() {
-            failures.push(format!("kubectl {args}\n  wanted: {want}\n  printed: {printed}"));
-        }
-    }
-    stop.cancel();
-    serving.await.expect("no panic").expect("serves");
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    ])
+    .await;
+}
+
+const WORKLOADS: &str = "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers: [{name: db, image: postgres:17, volumeMounts: [{name: data, mountPath: /data}]}]
+  volumeClaimTemplates:
+  - metadata: {name: data}
+    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {nodeSelector: {disk: ssd}, containers: [{name: agent, image: agent}]}
+---
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: old}
+spec:
+  template:
+    metadata: {labels: {app: old}}
+    spec: {containers: [{name: old, image: old}]}
+---
+apiVersion: v1
+kind: PodTemplate
+metadata: {name: shape}
+template: {metadata: {labels: {app: shape}}, spec: {containers: [{name: a, image: x}]}}
+";
+
+#[tokio::test]
+async fn kubectl_handles_every_workload() {
+    run(&[
+        ("apply -f -", WORKLOADS, "statefulset.apps/db created\ndaemonset.apps/agent created"),
+        // A list without keys is sent whole, so that defaults in it look like a change, as upstream.
+        ("apply -f -", WORKLOADS, "statefulset.apps/db configured\ndaemonset.apps/agent unchanged"),
+        ("diff -f -", WORKLOADS, ""),
+        (
+            "apply --server-side --force-conflicts -f -",
+            WORKLOADS,
+            "replicationcontroller/old serverside-applied",
+        ),
+        ("get sts", "", "NAME   READY   AGE\ndb     0/1"),
+        ("get ds", "", "NAME    DESIRED   CURRENT   READY   UP-TO-DATE   AVAILABLE   NODE SELECTOR   AGE"),
+        ("get rc -o wide", "", "old    1         0         0"),
+        ("get podtemplates", "", "shape   a            x        app=shape"),
+        ("scale sts/db rc/old --replicas=3", "", "replicationcontroller/old scaled"),
+        ("set image ds/agent agent=agent:2", "", "daemonset.apps/agent image updated"),
+        ("rollout restart sts/db", "", "statefulset.apps/db restarted"),
+        ("rollout history ds/agent", "", "daemonset.apps/agent"),
+        ("describe sts db", "", "Volume Claims:"),
+        ("create job pi --image=perl", "", "job.batch/pi created"),
+        ("create cronjob tick --image=x --schedule=@hourly", "", "cronjob.batch/tick created"),
+        ("create job now --from=cronjob/tick", "", "job.batch/now created"),
+        ("get jobs", "", "NAME   STATUS    COMPLETIONS   DURATION   AGE\nnow    Running   0/1"),
+        ("get cj", "", "tick   @hourly    <none>     False     0        <none>"),
+        ("describe job pi", "", "Parallelism:"),
+        ("create cronjob bad --image=x --schedule=often", "", "expected exactly 5 fields, found 1: [often]"),
+        (
+            "autoscale sts db --min=1 --max=5 --cpu-percent=70",
+            "",
+            "horizontalpodautoscaler.autoscaling/db autoscaled",
+        ),
+        ("get hpa", "", "db     StatefulSet/db   cpu: <unknown>/70%   1         5         0"),
+        ("get horizontalpodautoscalers.v1.autoscaling db -o jsonpath={.spec.targetCPUUtilizationPercentage}", "", "70"),
+        ("describe hpa db", "", "resource cpu on pods"),
+        (
+            "create pdb keep --selector=app=db --min-available=50%",
+            "",
+            "poddisruptionbudget.policy/keep created",
+        ),
+        ("get pdb", "", "keep   50%             N/A               0"),
+        ("get all", "", "cronjob.batch/tick"),
+        (
+            "explain cronjob.spec.jobTemplate.spec.podFailurePolicy",
+            "",
+            "FIELD: podFailurePolicy <PodFailurePolicy>",
+        ),
+        ("explain hpa.spec.behavior --api-version=autoscaling/v2", "", "VERSION:    v2"),
+        ("delete job pi --wait=false", "", "job.batch \"pi\" deleted"),
+        ("get job pi", "", "Error from server (NotFound): jobs.batch \"pi\" not found"),
+        ("delete -f - --wait=false", WORKLOADS, "podtemplate \"shape\" deleted"),
+    ])
+    .await;
 }
