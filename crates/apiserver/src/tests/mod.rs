@@ -4,6 +4,7 @@ mod crud;
 mod deleting;
 mod documents;
 mod in_process;
+mod kinds;
 mod kubectl;
 mod listing;
 mod serving;
