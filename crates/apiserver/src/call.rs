@@ -3,14 +3,16 @@
 use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::meta::Object;
 use steersman_apimachinery::status::ApiError;
 use steersman_registry::Context;
 
 use crate::codec::Definition;
 use crate::object::form::Form;
-use crate::request::{AdmissionRequest, Operation, User};
+use crate::request::{AdmissionRequest, ObjectReader, Operation, User};
 use crate::routes::Entry;
 use crate::row::Subresource;
 use crate::server::Inner;
@@ -107,7 +109,21 @@ impl<'a> Call<'a> {
             uid: self.user.uid.clone(),
             groups: self.user.groups.clone(),
             extra: self.user.extra.clone(),
+            namespace_labels: BTreeMap::new(),
         }
+    }
+
+    /// What the resource's strategy may know when it validates.
+    pub async fn validation_context(&self) -> Context {
+        let mut context = self.context();
+        if self.entry.resource.strategy.reads_namespace() {
+            let namespaces: &dyn ObjectReader = &*self.server.storage;
+            let namespace = namespaces.get("", "namespaces", "", &self.info.namespace).await;
+            let labels = namespace.iter().flat_map(|namespace| namespace.labels());
+            context.namespace_labels =
+                labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        }
+        context
     }
 
     /// The name under which the writer's fields are tracked: `fieldManager`, else the program of the user agent.

@@ -23,6 +23,8 @@ pub struct Context {
     pub groups: Vec<String>,
     /// What the authenticator knows beside (`authentication.kubernetes.io/pod-name`, …).
     pub extra: BTreeMap<String, Vec<String>>,
+    /// The labels of the object's namespace, for a strategy that [reads](Strategy::reads_namespace) them.
+    pub namespace_labels: BTreeMap<String, String>,
 }
 
 /// What a delete does with the objects that an object owns, if the request does not say.
@@ -62,6 +64,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// Reports every problem of an update, immutable fields included.
     fn validate_update(&self, _new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
         ErrorList::default()
+    }
+
+    /// Whether validation looks at the labels of the object's namespace: the server finds them out for it.
+    fn reads_namespace(&self) -> bool {
+        false
     }
 
     /// Warnings to send as headers on create and update (KEP-1693).

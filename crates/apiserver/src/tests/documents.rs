@@ -10,7 +10,8 @@ async fn discovery_lists_groups_versions_and_resources() {
         assert_eq!(h.get(uri).await.ok()["versions"], json!(["v1"]));
     }
     let groups = h.get("/apis").await.ok();
-    assert_eq!(groups["groups"][0]["name"], "apps");
+    assert_eq!(groups["groups"][0]["name"], "apiregistration.k8s.io");
+    assert_eq!(groups["groups"][1]["name"], "apps");
     assert_eq!(h.get("/apis/apps").await.ok()["preferredVersion"]["groupVersion"], "apps/v1");
     let core = h.get("/api/v1").await.ok();
     let find = |name: &str| {
@@ -39,7 +40,7 @@ async fn aggregated_discovery_has_everything_and_an_etag() {
     };
     let answer = get("/apis", "").await;
     assert_eq!(answer.headers["content-type"], form);
-    let apps = answer.ok()["items"][0].clone();
+    let apps = answer.ok()["items"][1].clone();
     assert_eq!(apps["metadata"]["name"], "apps");
     let resources = apps["versions"][0]["resources"].as_array().expect("a list");
     let deployments = resources.iter().find(|r| r["resource"] == "deployments").expect("deployments");

@@ -192,3 +192,16 @@ async fn kinds_are_completed_and_stored() {
         assert_eq!((&written["status"], &written["spec"]), (&stored, &created["spec"]), "{collection}");
     }
 }
+
+#[tokio::test]
+async fn admin_access_to_devices_is_for_marked_namespaces() {
+    let harness = Harness::new().await;
+    let claims = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims";
+    let claim = json!({"metadata": {"name": "a"}, "spec": {"devices": {"requests": [
+        {"name": "r", "exactly": {"deviceClassName": "gpu", "adminAccess": true}}]}}});
+    let (code, _, message) = harness.post(claims, &claim).await.failure();
+    assert!(code == 422 && message.contains("admin access to devices requires the"), "{message}");
+    let label = json!({"metadata": {"labels": {"resource.kubernetes.io/admin-access": "true"}}});
+    harness.patch("/api/v1/namespaces/default", "application/merge-patch+json", &label).await.ok();
+    harness.post(claims, &claim).await.ok();
+}

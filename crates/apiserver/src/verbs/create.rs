@@ -97,7 +97,7 @@ impl From<ApiError> for Refusal {
 async fn try_create(call: &Call<'_>, tree: &mut Tree, options: &WriteOptions) -> Result<Shown, Refusal> {
     // What is unique in the cluster is taken last but one, and given back if anything goes wrong after.
     let reservation = call.entry.hooks.reserve(tree, None)?;
-    check(call, tree)?;
+    check(call, tree).await?;
     let name = tree.name().to_owned();
     call.admission_validate(Operation::Create, &name, Some(tree), None, options.dry_run).await?;
     if options.dry_run {
@@ -126,12 +126,12 @@ async fn dry_run(call: &Call<'_>, tree: &Tree, reservation: Reservation) -> Resu
 }
 
 /// 422 with every problem of a new object.
-fn check(call: &Call<'_>, tree: &Tree) -> Result<(), ApiError> {
+async fn check(call: &Call<'_>, tree: &Tree) -> Result<(), ApiError> {
     let resource = &call.entry.resource;
     let strategy = &resource.strategy;
     let rule = |name: &str, prefix: bool| strategy.name_problems(name, prefix);
     let mut problems = meta::validate_create(tree, call.entry.is_namespaced(), &rule);
-    problems.extend(strategy.validate(tree, &call.context()));
+    problems.extend(strategy.validate(tree, &call.validation_context().await));
     if !problems.is_empty() {
         return Err(ApiError::invalid(&resource.group, &resource.kind, tree.name(), &problems));
     }

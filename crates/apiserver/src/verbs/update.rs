@@ -103,7 +103,7 @@ async fn try_change(
     strategy.apply_defaults(&mut new);
     strategy.prepare_for_update(&mut new, old, &call.context());
     let reservation = call.entry.hooks.reserve(&mut new, Some(old)).map_err(failed)?;
-    check(call, &new, old).map_err(failed)?;
+    check(call, &new, old).await.map_err(failed)?;
     call.admission_validate(Operation::Update, name, Some(&mut new), Some(old), options.dry_run)
         .await
         .map_err(failed)?;
@@ -206,10 +206,10 @@ fn version_required(call: &Call<'_>, name: &str) -> ApiError {
 }
 
 /// 422 with every problem of an update.
-fn check(call: &Call<'_>, new: &Tree, old: &Tree) -> Result<(), ApiError> {
+async fn check(call: &Call<'_>, new: &Tree, old: &Tree) -> Result<(), ApiError> {
     let resource = &call.entry.resource;
     let mut problems = meta::validate_update(new, old);
-    problems.extend(resource.strategy.validate_update(new, old, &call.context()));
+    problems.extend(resource.strategy.validate_update(new, old, &call.validation_context().await));
     if !problems.is_empty() {
         return Err(ApiError::invalid(&resource.group, &resource.kind, new.name(), &problems));
     }

@@ -4,6 +4,7 @@
 //! with the gate off does: node-allocatable resources, compatibility groups, derived attributes, partition types and
 //! skipped node operations.
 
+mod admin;
 mod checks;
 mod claimspec;
 pub(crate) mod deviceclass;

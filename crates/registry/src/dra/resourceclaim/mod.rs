@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{ErrorList, Path};
 
-use super::{GROUP, claimspec};
+use super::{GROUP, admin, claimspec};
 use crate::checks::immutable;
 use crate::print;
 use crate::resource::{Resource, Verb};
@@ -73,17 +73,24 @@ impl Strategy for ResourceClaim {
         }
     }
 
-    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+    fn reads_namespace(&self) -> bool {
+        true
+    }
+
+    fn validate(&self, tree: &Tree, context: &Context) -> ErrorList {
         let mut found = ErrorList::new();
+        admin::requests(&mut found, tree.at("spec"), context);
         claimspec::validate(&mut found, tree.at("spec"), &Path::new("spec"));
         found
     }
 
     fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
-        if context.subresource == Some("status") {
-            return status::update(new, old);
-        }
         let mut found = ErrorList::new();
+        if context.subresource == Some("status") {
+            admin::results(&mut found, new, old, context);
+            found.extend(status::update(new, old));
+            return found;
+        }
         immutable(&mut found, Path::new("spec"), new.at("spec"), old.at("spec"));
         found
     }

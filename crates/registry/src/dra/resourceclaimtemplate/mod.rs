@@ -3,7 +3,7 @@
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{ErrorList, Path};
 
-use super::{GROUP, claimspec};
+use super::{GROUP, admin, claimspec};
 use crate::checks::immutable;
 use crate::core::claimspec::only_labels_and_annotations;
 use crate::print;
@@ -47,21 +47,31 @@ impl Strategy for ResourceClaimTemplate {
         Self::drop_disabled(new, old);
     }
 
-    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+    fn reads_namespace(&self) -> bool {
+        true
+    }
+
+    fn validate(&self, tree: &Tree, context: &Context) -> ErrorList {
         let mut found = ErrorList::new();
-        let path = Path::new("spec");
-        only_labels_and_annotations(&mut found, tree.at("spec.metadata"), &path.child("metadata"));
-        claimspec::validate(&mut found, tree.at("spec.spec"), &path.child("spec"));
+        admin::requests(&mut found, tree.at("spec.spec"), context);
+        found.extend(check(tree));
         found
     }
 
-    fn validate_update(&self, new: &Tree, old: &Tree, context: &Context) -> ErrorList {
-        let mut found = self.validate(new, context);
+    fn validate_update(&self, new: &Tree, old: &Tree, _context: &Context) -> ErrorList {
+        let mut found = check(new);
         immutable(&mut found, Path::new("spec"), new.at("spec"), old.at("spec"));
         found
     }
 }
 
+fn check(template: &Tree) -> ErrorList {
+    let mut found = ErrorList::new();
+    let path = Path::new("spec");
+    only_labels_and_annotations(&mut found, template.at("spec.metadata"), &path.child("metadata"));
+    claimspec::validate(&mut found, template.at("spec.spec"), &path.child("spec"));
+    found
+}
 #[cfg(test)]
 mod tests {
     use serde_json::json;
