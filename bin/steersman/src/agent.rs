@@ -104,7 +104,7 @@ pub async fn start(
         pod_range: node.pod_cidr(cluster),
         cluster_range: cluster.cluster_cidr,
         service_range: cluster.service_cidr,
-        insecure_registries: node.insecure_registry.clone(),
+        registries: node.registries.registries(),
     };
     let images = runtime::start(&options, data_dir, parts).await?;
     progress.ready("network", format!("{} {}", runtime::BRIDGE, options.pod_range));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use steersman_image::Mirror;
 
 /// A duration as Go writes it: `15s`, `1m30s`, `500ms`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -30,9 +31,29 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// `registry=host:port`.
+pub fn mirror(text: &str) -> Result<Mirror, String> {
+    let (registry, host) = pair(text)?;
+    if registry.is_empty() || host.is_empty() || host.contains('/') {
+        return Err(format!(
+            "{text:?} is not of the form registry=host:port, such as docker.io=127.0.0.1:5000"
+        ));
+    }
+    Ok(Mirror { registry, host })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mirrors_are_hosts() {
+        let want = Mirror { registry: "docker.io".to_owned(), host: "127.0.0.1:5000".to_owned() };
+        assert_eq!(mirror("docker.io=127.0.0.1:5000"), Ok(want));
+        for wrong in ["docker.io", "docker.io=", "=h:1", "docker.io=http://h:1"] {
+            assert!(mirror(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations_are_gos() {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use steersman_image::{Mirror, Registries};
 use steersman_network::Ipv4Range;
+
+use crate::flags;
 
 /// The version of Kubernetes whose API is served.
 pub const KUBERNETES: &str = "v1.37.0";
@@ -71,9 +74,31 @@ pub struct NodeSettings {
     /// gives the node.
     #[arg(long, value_name = "CIDR")]
     pub pod_cidr: Option<Ipv4Range>,
+    #[command(flatten)]
+    pub registries: RegistrySettings,
+}
+
+/// How a node reaches registries.
+#[derive(Args, Clone, Debug)]
+pub struct RegistrySettings {
     /// Registries (host:port) to reach over plain HTTP, beside those on the loopback.
     #[arg(long, value_name = "HOST")]
-    pub insecure_registry: Vec<String>,
+    insecure_registry: Vec<String>,
+    /// A place (host:port) that is asked for the images of a registry before the registry itself, such as
+    /// docker.io=mirror.example:5000; may be given more than once.
+    #[arg(long, value_parser = flags::mirror, value_name = "REGISTRY=HOST")]
+    registry_mirror: Vec<Mirror>,
+}
+
+impl RegistrySettings {
+    /// The same, as the runtime takes it.
+    pub fn registries(&self) -> Registries {
+        Registries {
+            mirrors: self.registry_mirror.clone(),
+            plain_http: self.insecure_registry.clone(),
+            ..Registries::default()
+        }
+    }
 }
 
 impl NodeSettings {

@@ -19,7 +19,7 @@ mod unpack;
 
 pub use archive::ImportError;
 pub use digest::{Digest, DigestError};
-pub use pull::{Auth, PullError, Registries};
+pub use pull::{Auth, Mirror, PullError, Registries};
 pub use record::{Image, ImageConfig};
 pub use reference::{ImageName, InvalidImageName};
 pub use store::{ImageStore, RootFs, StoreError, Usage};

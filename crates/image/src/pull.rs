@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use oci_client::Reference;
 use oci_client::client::{
     BlobResponse, Certificate, CertificateEncoding, ClientConfig, ClientProtocol, SizedStream,
 };
@@ -55,9 +56,20 @@ impl std::fmt::Debug for Auth {
     }
 }
 
+/// Another place that has the images of a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// The registry as names have it, such as `docker.io`.
+    pub registry: String,
+    /// `host:port` of the place.
+    pub host: String,
+}
+
 /// How registries are reached: by HTTPS, except those named here and those on the loopback.
 #[derive(Clone, Debug, Default)]
 pub struct Registries {
+    /// Asked before the registry itself, in this order.
+    pub mirrors: Vec<Mirror>,
     /// `host:port` of registries that speak plain HTTP.
     pub plain_http: Vec<String>,
     /// PEM certificates of authorities to trust beside the usual ones.
@@ -72,6 +84,17 @@ impl Registries {
             return ClientProtocol::Http;
         }
         ClientProtocol::Https
+    }
+
+    /// Where to ask for the image, in order: the mirrors of its registry, then the registry.
+    fn places(&self, name: &ImageName) -> Vec<Reference> {
+        let mirrors = self.mirrors.iter().filter(|mirror| mirror.registry == name.registry());
+        let through = mirrors.map(|mirror| {
+            let mut reference = name.reference().clone();
+            reference.set_mirror_registry(mirror.host.clone());
+            reference
+        });
+        through.chain([name.reference().clone()]).collect()
     }
 }
 
@@ -198,25 +221,50 @@ struct Pull<'a> {
     store: &'a Arc<ImageStore>,
     client: oci_client::Client,
     name: &'a ImageName,
+    /// The name with the place to ask.
+    reference: Reference,
 }
 
 impl ImageStore {
-    /// Pulls `name` for this machine's platform. What is here already is not fetched again.
+    /// Pulls `name` for this machine's platform. What is here already is not fetched again. A mirror that does not
+    /// answer or does not have it is passed over.
     pub async fn pull(
         self: &Arc<Self>,
         name: &ImageName,
         auth: Auth,
         registries: &Registries,
     ) -> Result<Arc<Image>, PullError> {
-        let pull = Pull { store: self, client: client(registries, name), name };
         let auth = match auth {
             Auth::Anonymous => RegistryAuth::Anonymous,
             Auth::Basic(user, password) => RegistryAuth::Basic(user, password),
             Auth::Bearer(token) => RegistryAuth::Bearer(token),
         };
+        let mut places = registries.places(name);
+        let last = places.pop().expect("the registry itself is always among them");
+        for reference in places {
+            let mirror = reference.resolve_registry().to_owned();
+            match self.pull_from(name, reference, &auth, registries).await {
+                Err(error) if !matches!(error, PullError::Store(_)) => {
+                    tracing::info!(image = %name, mirror, error = &error as &dyn std::error::Error, "not pulled from a mirror");
+                }
+                done => return done,
+            }
+        }
+        self.pull_from(name, last, &auth, registries).await
+    }
+
+    async fn pull_from(
+        self: &Arc<Self>,
+        name: &ImageName,
+        reference: Reference,
+        auth: &RegistryAuth,
+        registries: &Registries,
+    ) -> Result<Arc<Image>, PullError> {
+        let client = client(registries, reference.resolve_registry());
+        let pull = Pull { store: self, client, name, reference };
         let (manifest, digest, config, list_digest) = pull
             .client
-            .pull_manifest_and_config_and_list_digest(name.reference(), &auth)
+            .pull_manifest_and_config_and_list_digest(&pull.reference, auth)
             .await
             .map_err(|error| PullError::from_registry(name, error))?;
         let diff_ids = parse_config(config.as_bytes())?.rootfs.diff_ids;
@@ -236,10 +284,10 @@ impl ImageStore {
     }
 }
 
-fn client(registries: &Registries, name: &ImageName) -> oci_client::Client {
+fn client(registries: &Registries, host: &str) -> oci_client::Client {
     let certificate = |pem: &Vec<u8>| Certificate { encoding: CertificateEncoding::Pem, data: pem.clone() };
     oci_client::Client::new(ClientConfig {
-        protocol: registries.protocol(name.registry()),
+        protocol: registries.protocol(host),
         extra_root_certificates: registries.extra_authorities.iter().map(certificate).collect(),
         read_timeout: Some(READ_TIMEOUT),
         connect_timeout: Some(CONNECT_TIMEOUT),
@@ -315,7 +363,7 @@ impl Pull<'_> {
 
     async fn fetch(&self, layer: &OciDescriptor, have: u64, size: u64, to: &Path) -> Result<(), PullError> {
         let registry_error = |error| PullError::from_registry(self.name, error);
-        let reference = self.name.reference();
+        let reference = &self.reference;
         let (stream, append) = if have == 0 {
             (self.client.pull_blob_stream(reference, layer).await.map_err(registry_error)?, false)
         } else {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::secrets::RegistryAuth;
 use serde_json::json;
-use steersman_image::{Auth, Digest, ImageName, ImageStore, ImportError, PullError, Registries, StoreError};
+use steersman_image::{
+    Auth, Digest, ImageName, ImageStore, ImportError, Mirror, PullError, Registries, StoreError,
+};
 
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -217,6 +219,24 @@ async fn an_image_is_pulled_from_a_registry() {
 
     let missing = images.pull(&registry.name("team/none:1"), Auth::Anonymous, &plain).await;
     assert!(matches!(missing, Err(PullError::NotFound { .. })), "{missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mirrors_are_asked_before_the_registry() {
+    let (dir, registry) = (tempfile::tempdir().expect("a directory"), Registry::start(false));
+    let (here, images) = (registry.name("team/app:1"), store(dir.path()));
+    registry.push(&here, &two_layers(), &RegistryAuth::Anonymous).await;
+    let mirror = |host: &str| Mirror { registry: "registry.invalid".to_owned(), host: host.to_owned() };
+    let registries =
+        Registries { mirrors: vec![mirror("127.0.0.1:9"), mirror(here.registry())], ..Registries::default() };
+    let name: ImageName = "registry.invalid/team/app:1".parse().expect("a name");
+    let image =
+        images.pull(&name, Auth::Anonymous, &registries).await.expect("pulled from the second mirror");
+    assert_eq!(image.tags, ["registry.invalid/team/app:1"]);
+
+    let none: ImageName = "registry.invalid/team/none:1".parse().expect("a name");
+    let error = images.pull(&none, Auth::Anonymous, &registries).await.expect_err("nobody has it");
+    assert!(error.is_transient(), "the registry's own answer counts: {error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use steersman_network::{Ipv4Range, PodNetwork, PodNetworkConfig};
 use crate::data_dir::DataDir;
 use crate::flags::unix_socket;
 use crate::parts::{self, Parts};
-use crate::settings::{ClusterSettings, first_pod_cidr};
+use crate::settings::{ClusterSettings, RegistrySettings, first_pod_cidr};
 
 pub const BRIDGE: &str = "steersman0";
 pub const NETWORK_TABLE: &str = "steersman-pods";
@@ -32,9 +32,8 @@ pub struct Arguments {
     /// Addresses of this node's pods; the first /24 of the cluster's if not given.
     #[arg(long, value_name = "CIDR")]
     pod_cidr: Option<Ipv4Range>,
-    /// Registries (host:port) to reach over plain HTTP, beside those on the loopback.
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistrySettings,
 }
 
 /// How a runtime is set up.
@@ -43,7 +42,7 @@ pub struct Options {
     pub pod_range: Ipv4Range,
     pub cluster_range: Ipv4Range,
     pub service_range: Ipv4Range,
-    pub insecure_registries: Vec<String>,
+    pub registries: Registries,
 }
 
 /// Serves CRI until it is told to stop. Containers go on; `steersman down` with the same directory removes them.
@@ -58,7 +57,7 @@ pub fn main(arguments: &Arguments) -> Result<()> {
         pod_range: arguments.pod_cidr.unwrap_or_else(|| first_pod_cidr(cluster.cluster_cidr)),
         cluster_range: cluster.cluster_cidr,
         service_range: cluster.service_cidr,
-        insecure_registries: arguments.insecure_registry.clone(),
+        registries: arguments.registries.registries(),
     };
     let start = async |parts: &mut Parts| {
         start(&options, &data_dir, parts).await?;
@@ -78,8 +77,7 @@ pub async fn start(options: &Options, data_dir: &DataDir, parts: &mut Parts) -> 
     let path = data_dir.images();
     let opened = tokio::task::spawn_blocking(move || ImageStore::open(path)).await?;
     let images = Arc::new(opened.context("could not open the image store")?);
-    let registries = Registries { plain_http: options.insecure_registries.clone(), ..Registries::default() };
-    let seam = Arc::new(NodeImages::new(images.clone(), registries));
+    let seam = Arc::new(NodeImages::new(images.clone(), options.registries.clone()));
     let config = RuntimeConfig::for_data_dir(data_dir.path());
     let runtime = Runtime::start(config, seam, Arc::new(NodeNetwork::new(network))).await?;
     let (socket, stop) = (options.socket.clone(), parts.stop.clone());
