@@ -1,11 +1,12 @@
 //! Validation of deployments.
 
+use serde_json::json;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
 
 use crate::apps::{not_greater, selector_and_template};
 use crate::checks::{
-    at_most_all, count_or_percent, immutable, not_decremented, not_negative, number_or_percent,
+    at_most_all, capitalized, count_or_percent, immutable, not_decremented, not_negative, number_or_percent,
 };
 use crate::tree::Read;
 
@@ -75,11 +76,10 @@ fn strategy(found: &mut ErrorList, strategy: &Tree, path: &Path) {
         }
         "RollingUpdate" => rolling_update(found, rolling, &at),
         // The whole strategy is shown, not its type, as upstream does.
-        _ => found.push(Error::not_supported_in_order(
-            path.clone(),
-            strategy.clone(),
-            &["Recreate", "RollingUpdate"],
-        )),
+        kind => {
+            let shown = json!({"Type": kind, "RollingUpdate": capitalized(rolling)});
+            found.push(Error::not_supported_in_order(path.clone(), shown, &["Recreate", "RollingUpdate"]));
+        }
     }
 }
 
@@ -96,7 +96,7 @@ fn rolling_update(found: &mut ErrorList, rolling: &Tree, path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::apps::deployment::defaults;
@@ -148,6 +148,12 @@ mod tests {
                 "/spec/strategy/type",
                 json!("Recreate"),
                 "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+            ),
+            (
+                "/spec/strategy",
+                json!({"type": "Odd"}),
+                "spec.strategy: Unsupported value: {\"RollingUpdate\":null,\"Type\":\"Odd\"}: supported values: \
+                 \"Recreate\", \"RollingUpdate\"",
             ),
             (
                 "/spec/progressDeadlineSeconds",

@@ -6,6 +6,7 @@ use serde_json::json;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::ErrorList;
 use steersman_apimachinery::intstr::IntOrString;
+use steersman_apimachinery::names::path_segment_problems;
 
 use crate::print::{self, integer_of};
 use crate::resource::{Resource, Verb};
@@ -79,6 +80,10 @@ impl Strategy for PodDisruptionBudget {
         }
     }
 
+    fn name_problems(&self, name: &str, prefix: bool) -> Vec<String> {
+        path_segment_problems(name, prefix)
+    }
+
     /// The controller and evictions race for the status.
     fn allows_unconditional_update(&self) -> bool {
         false
@@ -111,6 +116,12 @@ mod tests {
         assert_eq!(row(COLUMNS, &object, "2026-01-01T00:00:10Z"), "b|50%|N/A|2|10s");
         object["spec"] = json!({"maxUnavailable": 1});
         assert_eq!(row(COLUMNS, &object, "2026-01-01T00:00:10Z"), "b|N/A|1|2|10s");
+    }
+
+    #[test]
+    fn a_name_is_any_segment_of_a_path() {
+        assert!(PodDisruptionBudget.name_problems("No_Subdomain", false).is_empty());
+        assert_eq!(PodDisruptionBudget.name_problems("a/b", false), ["may not contain '/'"]);
     }
 
     #[test]
