@@ -133,8 +133,7 @@ impl Proxy {
             service_of(delta.object()).into_iter().for_each(|key| queue.add(key));
         });
         // Which endpoints are near changes with the zone, for every service.
-        let (queue, name, services) =
-            (self.queue.clone(), self.config.node_name.clone(), self.services.clone());
+        let (queue, services) = (self.queue.clone(), self.services.clone());
         let last = Mutex::new(self.zone());
         self.nodes.add_handler(move |delta: &Delta<Node>| {
             let zone = zone_of(delta.object());
