@@ -238,11 +238,15 @@ fn version_list(found: &mut ErrorList, spec: &Tree, all: &[Tree], path: &Path) {
     let at = path.child("versions");
     let mut seen = Seen::default();
     if !all.iter().all(|version| seen.first(version.text("name"))) {
-        found.push(Error::invalid(at.clone(), versions::as_go(all), "must contain unique version names"));
+        found.push(Error::invalid(
+            at.clone(),
+            versions::as_go(spec.at("versions")),
+            "must contain unique version names",
+        ));
     }
     if all.iter().filter(|version| version.flag("storage")).count() != 1 {
         let why = "must have exactly one version marked as storage version";
-        found.push(Error::invalid(at, versions::as_go(all), why));
+        found.push(Error::invalid(at, versions::as_go(spec.at("versions")), why));
     }
     // Upstream's own form repeats the first version's name.
     let first = spec.items("versions").first().map(|version| version.text("name")).unwrap_or_default();

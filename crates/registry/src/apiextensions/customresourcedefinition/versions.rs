@@ -78,13 +78,17 @@ pub(super) fn schema(found: &mut ErrorList, part: &Tree, has_status: bool, path:
 
 fn root_problem(schema: &Tree, path: &Path) -> Option<Error> {
     let kind = schema.text("type");
-    if !matches!(kind, "" | "object") {
+    // Upstream goes through the fields of the struct and stops at the first odd one; the type comes after these.
+    let earlier = ["id", "$schema", "$ref"].iter().any(|field| !schema.text(field).is_empty());
+    if !earlier && !matches!(kind, "" | "object") {
         let why = "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled";
         return Some(Error::invalid(path.child("type"), kind, why));
     }
     let known = |field: &str| AT_ROOT.iter().any(|(known, _)| *known == field);
-    let given = |value: &Tree| !same(value, &Tree::Null) || value.is_object();
-    let odd = schema.entries("").any(|(field, value)| !known(field) && given(value));
+    let pointer =
+        |field: &str| matches!(field, "additionalProperties" | "additionalItems" | "default" | "not");
+    let given = |field: &str, value: &Tree| !same(value, &Tree::Null) || (pointer(field) && !value.is_null());
+    let odd = schema.entries("").any(|(field, value)| !known(field) && given(field, value));
     let names = AT_ROOT.map(|(_, name)| name).join(" ");
     let why = format!(
         "only [{names}] fields are allowed at the root of the schema if the status subresource is enabled"
@@ -211,7 +215,7 @@ pub(super) fn deprecation(found: &mut ErrorList, version: &Tree, path: &Path) {
 }
 
 /// The versions with the names of Go's fields, as upstream shows them; what is shared is not in them.
-pub(super) fn as_go(versions: &[Tree]) -> Tree {
+pub(super) fn as_go(versions: &Tree) -> Tree {
     let shown = |version: &Tree| {
         json!({
             "Name": version.text("name"), "Served": version.flag("served"), "Storage": version.flag("storage"),
@@ -219,7 +223,7 @@ pub(super) fn as_go(versions: &[Tree]) -> Tree {
             "Schema": null, "Subresources": null, "AdditionalPrinterColumns": null, "SelectableFields": null,
         })
     };
-    if versions.is_empty() { Tree::Null } else { versions.iter().map(shown).collect() }
+    if versions.is_null() { Tree::Null } else { versions.items("").iter().map(shown).collect() }
 }
 
 #[cfg(test)]

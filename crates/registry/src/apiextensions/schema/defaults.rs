@@ -38,7 +38,7 @@ fn walk(found: &mut ErrorList, schema: &Tree, path: &Path, root: bool, in_meta: 
         }
         let mut problems = if embedded { resource(default, &at) } else { ErrorList::new() };
         if problems.is_empty() {
-            problems = value::problems(default, schema, &at);
+            problems = value::default_problems(default, schema, &at);
         }
         found.append(&mut problems);
     }
@@ -62,7 +62,7 @@ fn resource(default: &Tree, path: &Path) -> ErrorList {
     let mut found = ErrorList::new();
     for field in ["apiVersion", "kind"] {
         if default.is_object() && default.text(field).is_empty() {
-            found.push(Error::required(path.child(field), "must not be empty"));
+            found.push(Error::required(path.child(field), ""));
         }
     }
     found
@@ -103,7 +103,7 @@ mod tests {
             (
                 json!({"type": "object", "x-kubernetes-embedded-resource": true, "default": {"kind": "K"},
                     "x-kubernetes-preserve-unknown-fields": true}),
-                vec!["s.properties[f].default.apiVersion: Required value: must not be empty"],
+                vec!["s.properties[f].default.apiVersion: Required value"],
             ),
         ];
         for (schema, want) in cases {

@@ -4,13 +4,24 @@ use regex::Regex;
 
 /// Compiles a pattern. The error reads as Go's where the cause is a common one.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
-    Regex::new(&translate(pattern))
-        .map_err(|error| format!("error parsing regexp: {}", go_words(pattern, &error)))
+    let go = |why: String| format!("error parsing regexp: {why}");
+    if let Some(operators) = nested_repetition(pattern) {
+        return Err(go(format!("invalid nested repetition operator: `{operators}`")));
+    }
+    if let Some(class) = unknown_class(pattern) {
+        return Err(go(format!("invalid character class range: `{class}`")));
+    }
+    Regex::new(&translate(pattern)).map_err(|error| go(go_words(pattern, &error.to_string())))
 }
 
-fn go_words(pattern: &str, error: &regex::Error) -> String {
-    let text = error.to_string();
-    let has = |what: &str| text.contains(what);
+/// What Go says where Rust says `text`, which shows the pattern, marks the place below it, and ends with the cause.
+fn go_words(pattern: &str, text: &str) -> String {
+    let mut lines = text.lines().skip(1);
+    let (shown, marks) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let place: String =
+        shown.chars().zip(marks.chars()).filter(|(_, mark)| *mark == '^').map(|(c, _)| c).collect();
+    let cause = text.lines().last().unwrap_or_default();
+    let has = |what: &str| cause.contains(what);
     if has("unclosed character class") {
         let class = pattern.rfind('[').map_or(pattern, |at| &pattern[at..]);
         format!("missing closing ]: `{class}`")
@@ -19,14 +30,55 @@ fn go_words(pattern: &str, error: &regex::Error) -> String {
     } else if has("unopened group") {
         format!("unexpected ): `{pattern}`")
     } else if has("repetition operator missing expression") {
-        let operator = pattern.chars().find(|c| "*+?".contains(*c)).unwrap_or('*');
-        format!("missing argument to repetition operator: `{operator}`")
+        format!("missing argument to repetition operator: `{place}`")
+    } else if has("repetition count range") || has("repetition quantifier") {
+        format!("invalid repeat count: `{place}`")
     } else if has("look-around") {
-        "invalid or unsupported Perl syntax: `(?`".to_owned()
+        // Go stops at the first character that it does not know.
+        format!("invalid or unsupported Perl syntax: `{}`", place.chars().take(3).collect::<String>())
+    } else if has("incomplete escape") {
+        "trailing backslash at end of expression: ``".to_owned()
+    } else if has("character class range") {
+        format!("invalid character class range: `{place}`")
+    } else if has("backreferences") || has("unrecognized escape") {
+        format!("invalid escape sequence: `{place}`")
     } else {
-        let last = text.lines().last().unwrap_or_default();
-        last.strip_prefix("error: ").unwrap_or(last).to_owned()
+        cause.strip_prefix("error: ").unwrap_or(cause).to_owned()
     }
+}
+
+/// Two repetitions of the same thing, such as `**`.
+fn nested_repetition(pattern: &str) -> Option<&str> {
+    let (mut in_class, mut escaped) = (false, false);
+    for (at, c) in pattern.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ']' => in_class = false,
+            '[' => in_class = true,
+            '*' | '+' if !in_class => {
+                let rest = &pattern[at + 1..];
+                if rest.starts_with(['*', '+']) {
+                    return Some(&pattern[at..at + 2]);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A class such as `[:word:]` that there is not.
+fn unknown_class(pattern: &str) -> Option<&str> {
+    const NAMES: [&str; 14] = [
+        "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+        "upper", "word", "xdigit",
+    ];
+    let (start, _) = pattern.match_indices("[[:").next()?;
+    let class = &pattern[start + 1..];
+    let end = class.find(":]")?;
+    let name = class[2..end].trim_start_matches('^');
+    (!NAMES.contains(&name)).then(|| &class[..end + 2])
 }
 
 /// Rewrites what the two syntaxes read differently: classes are of ASCII, a brace that repeats nothing stands for
@@ -152,6 +204,13 @@ mod tests {
         assert_eq!(why("(a"), "error parsing regexp: missing closing ): `(a`");
         assert_eq!(why("a)"), "error parsing regexp: unexpected ): `a)`");
         assert_eq!(why("*"), "error parsing regexp: missing argument to repetition operator: `*`");
-        assert_eq!(why("(?=a)"), "error parsing regexp: invalid or unsupported Perl syntax: `(?`");
+        assert_eq!(why("(?=a)"), "error parsing regexp: invalid or unsupported Perl syntax: `(?=`");
+        assert_eq!(why("(?<=a)"), "error parsing regexp: invalid or unsupported Perl syntax: `(?<`");
+        assert_eq!(why("a**"), "error parsing regexp: invalid nested repetition operator: `**`");
+        assert_eq!(why("a{2,1}"), "error parsing regexp: invalid repeat count: `{2,1}`");
+        assert_eq!(why("\\"), "error parsing regexp: trailing backslash at end of expression: ``");
+        assert_eq!(why("[b-a]"), "error parsing regexp: invalid character class range: `b-a`");
+        assert_eq!(why("[[:foo:]]"), "error parsing regexp: invalid character class range: `[:foo:]`");
+        assert_eq!(why("\\8"), "error parsing regexp: invalid escape sequence: `\\8`");
     }
 }

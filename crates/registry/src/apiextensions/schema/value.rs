@@ -10,7 +10,14 @@ use crate::tree::Read;
 
 /// The problems of a value, whose place in the object is `path`.
 pub fn problems(value: &Tree, schema: &Tree, path: &Path) -> ErrorList {
-    let mut check = Check { found: ErrorList::new(), path };
+    let mut check = Check { found: ErrorList::new(), path, int_or_string: true };
+    check.value(value, schema, "");
+    check.found
+}
+
+/// The same for a default, where upstream does not look at `x-kubernetes-int-or-string`.
+pub(super) fn default_problems(value: &Tree, schema: &Tree, path: &Path) -> ErrorList {
+    let mut check = Check { found: ErrorList::new(), path, int_or_string: false };
     check.value(value, schema, "");
     check.found
 }
@@ -18,6 +25,8 @@ pub fn problems(value: &Tree, schema: &Tree, path: &Path) -> ErrorList {
 struct Check<'a> {
     found: ErrorList,
     path: &'a Path,
+    /// Whether `x-kubernetes-int-or-string` stands for a type.
+    int_or_string: bool,
 }
 
 impl Check<'_> {
@@ -55,7 +64,7 @@ impl Check<'_> {
     }
 
     fn kind(&mut self, value: &Tree, schema: &Tree, name: &str) {
-        let int_or_string = schema.flag("x-kubernetes-int-or-string");
+        let int_or_string = self.int_or_string && schema.flag("x-kubernetes-int-or-string");
         let wanted: &[&str] = match schema.text("type") {
             _ if int_or_string => &["integer", "string"],
             "" => return,
@@ -77,7 +86,7 @@ impl Check<'_> {
 
     fn junctors(&mut self, value: &Tree, schema: &Tree, name: &str) {
         let problems = |check: &Self, clause: &Tree| {
-            let mut inner = Check { found: ErrorList::new(), path: check.path };
+            let mut inner = Check { found: ErrorList::new(), ..*check };
             inner.value(value, clause, name);
             inner.found
         };
@@ -161,12 +170,24 @@ impl Check<'_> {
                 self.invalid(name, value.clone(), &format!("should be {words} {least}"));
             }
         }
-        if schema.text("type") == "integer"
-            && schema.text("format") == "int32"
-            && !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number)
-        {
-            let why = format!("Checked value must be of type integer with format int32 in {name}");
-            self.whole(why);
+        self.range(number, schema, name);
+    }
+
+    /// Whether the type and its format can hold the number.
+    fn range(&mut self, number: f64, schema: &Tree, name: &str) {
+        let (kind, format) = (schema.text("type"), schema.text("format"));
+        let fits = match (kind, format) {
+            ("integer", "int32") => {
+                number.fract() == 0.0 && number.abs() <= 2_147_483_648.0 && number < 2_147_483_648.0
+            }
+            ("integer", _) => number.fract() == 0.0 && number.abs() < 9.3e18,
+            ("number", "float") => number.abs() <= f64::from(f32::MAX),
+            _ => true,
+        };
+        if !fits {
+            let known = is_known_format(kind, format);
+            let how = if known { format!("with format {format}") } else { "(default format)".to_owned() };
+            self.whole(format!("Checked value must be of type {kind} {how} in {name}"));
         }
     }
 
@@ -255,6 +276,19 @@ mod tests {
             ),
             (json!({"type": "number"}), json!(1), vec![]),
             (json!({"type": "integer"}), json!(1.0), vec![]),
+            (
+                json!({"type": "integer", "format": "int32"}),
+                json!(3_000_000_000_u64),
+                vec!["v: Invalid value: \"\": Checked value must be of type integer with format int32 in "],
+            ),
+            (
+                json!({"type": "integer"}),
+                json!(1.5),
+                vec![
+                    "v: Invalid value: \"number\":  in body must be of type integer: \"number\"",
+                    "v: Invalid value: \"\": Checked value must be of type integer (default format) in ",
+                ],
+            ),
             (json!({"type": "string", "nullable": true}), json!(null), vec![]),
             (json!({"x-kubernetes-int-or-string": true}), json!("x"), vec![]),
             (

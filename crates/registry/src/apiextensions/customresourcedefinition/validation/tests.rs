@@ -111,7 +111,7 @@ fn problems_read_as_upstream_words_them() {
         (
             vec![("/spec/versions", json!([])), ],
             vec![
-                "spec.versions: Invalid value: null: must have exactly one version marked as storage version".into(),
+                "spec.versions: Invalid value: []: must have exactly one version marked as storage version".into(),
                 "status.storedVersions: Invalid value: null: must have at least one stored version".into(),
             ],
         ),
