@@ -50,8 +50,10 @@ pub(super) fn match_resources(found: &mut ErrorList, resources: &Tree, path: &Pa
     if resources.is_null() {
         return;
     }
-    if required(found, path.child("matchPolicy"), resources.text("matchPolicy")) {
-        known_word(found, path.child("matchPolicy"), resources.text("matchPolicy"), &MATCH_POLICIES);
+    let at = path.child("matchPolicy");
+    match resources.at("matchPolicy").as_str() {
+        Some(policy) => known_word(found, at, policy, &MATCH_POLICIES),
+        None => found.push(Error::required(at, "")),
     }
     for field in ["namespaceSelector", "objectSelector"] {
         match resources.at(field) {

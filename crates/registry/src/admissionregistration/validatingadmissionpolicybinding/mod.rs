@@ -79,7 +79,7 @@ fn actions(found: &mut ErrorList, spec: &Tree, path: &Path) {
         found.push(Error::invalid(path.clone(), spec.at("validationActions").clone(), why));
     }
     if actions.is_empty() {
-        found.push(Error::required(path.clone(), "at least one validation action is required"));
+        found.push(Error::required(path.clone(), ""));
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let path = "spec.validationActions";
         let cases: [(Tree, Vec<String>); 5] = [
             (json!(["Deny", "Audit"]), vec![]),
-            (json!([]), vec![format!("{path}: Required value: at least one validation action is required")]),
+            (json!([]), vec![format!("{path}: Required value")]),
             (json!(["Warn", "Warn"]), vec![format!("{path}[1]: Duplicate value: \"Warn\"")]),
             (
                 json!(["Shout"]),

@@ -82,12 +82,15 @@ fn bytes(tree: &Tree, field: &str) -> Vec<u8> {
 
 /// Checks a new request.
 pub(super) fn create(request: &Tree) -> ErrorList {
-    whole(request, Tolerated::default())
+    let mut found = whole(request, Tolerated::default());
+    found.extend(decision_problem(request, Tolerated::default()));
+    found
 }
 
 /// Checks a change of the request, of its status or of its approval.
 pub(super) fn update(new: &Tree, old: &Tree, subresource: Option<&str>) -> ErrorList {
-    let mut found = whole(new, Tolerated::by(old, new));
+    let tolerated = Tolerated::by(old, new);
+    let mut found = whole(new, tolerated);
     let path = Path::new("status").child("conditions");
     let of = |tree: &Tree, kind: &str| -> Vec<Tree> {
         tree.items("status.conditions").iter().filter(|c| c.text("type") == kind).cloned().collect()
@@ -116,6 +119,7 @@ pub(super) fn update(new: &Tree, old: &Tree, subresource: Option<&str>) -> Error
             found.push(Error::forbidden(at, "updates may not modify existing certificate content"));
         }
     }
+    found.extend(decision_problem(new, tolerated));
     found
 }
 
@@ -123,7 +127,7 @@ fn whole(request: &Tree, tolerated: Tolerated) -> ErrorList {
     let mut found = ErrorList::new();
     let (spec, path) = (request.at("spec"), Path::new("spec"));
     if let Err(why) = signed_request(&bytes(spec, "request")) {
-        found.push(Error::invalid(path.child("request"), spec.text("request"), why));
+        found.push(Error::invalid(path.child("request"), spec.at("request").clone(), why));
     }
     usages(&mut found, &spec.texts("usages"), &path.child("usages"), tolerated);
     let (signer, at) = (spec.text("signerName"), path.child("signerName"));
@@ -211,20 +215,21 @@ fn conditions(found: &mut ErrorList, conditions: &[Tree], tolerated: Tolerated) 
             _ => &["False", "True", "Unknown"],
         };
         required_word(found, at.child("status"), condition.text("status"), known);
-        let opposite = match kind {
-            "Approved" => "Denied",
-            "Denied" => "Approved",
-            _ => "",
-        };
-        let decided = conditions[..index].iter().any(|before| before.text("type") == opposite);
-        if !opposite.is_empty() && decided && !tolerated.approved_and_denied {
-            let why = "Approved and Denied conditions are mutually exclusive";
-            found.push(Error::invalid(path.clone(), kind, why));
-        }
         if !seen.first(kind) && !tolerated.repeated_conditions {
             found.push(Error::duplicate(at.child("type"), kind));
         }
     }
+}
+
+/// A request is approved or denied, not both.
+fn decision_problem(request: &Tree, tolerated: Tolerated) -> Option<Error> {
+    let has = |kind: &str| request.items("status.conditions").iter().any(|c| c.text("type") == kind);
+    let [approved, denied] =
+        ["Approved", "Denied"].map(|kind| format!("conditions[{{\"type\": {}}}]", quote(kind)));
+    let both = has("Approved") && has("Denied") && !tolerated.approved_and_denied;
+    let why = format!("must specify at most one of: `{approved}`, `{denied}`");
+    let path = Path::new("status").child("conditions");
+    both.then(|| Error::invalid(path, format!("{{{approved}, {denied}}}"), why))
 }
 
 #[cfg(test)]
@@ -294,9 +299,8 @@ mod tests {
                     "status.conditions[0].type: Required value".into(),
                     "status.conditions[0].status: Required value".into(),
                     "status.conditions[1].status: Unsupported value: \"False\": supported values: \"True\"".into(),
-                    "status.conditions: Invalid value: \"Denied\": Approved and Denied conditions are mutually exclusive".into(),
-                    "status.conditions: Invalid value: \"Denied\": Approved and Denied conditions are mutually exclusive".into(),
                     "status.conditions[3].type: Duplicate value: \"Denied\"".into(),
+                    "status.conditions: Invalid value: \"{conditions[{\\\"type\\\": \\\"Approved\\\"}], conditions[{\\\"type\\\": \\\"Denied\\\"}]}\": must specify at most one of: `conditions[{\"type\": \"Approved\"}]`, `conditions[{\"type\": \"Denied\"}]`".into(),
                 ],
             ),
             (

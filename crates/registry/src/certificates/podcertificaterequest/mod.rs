@@ -61,6 +61,12 @@ fn state(request: &Tree) -> &str {
 struct PodCertificateRequest;
 
 impl Strategy for PodCertificateRequest {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        if let Some(spec) = tree.object_mut("spec") {
+            spec.default_value("maxExpirationSeconds", 24 * 60 * 60);
+        }
+    }
+
     fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
         tree.set("status", json!({}));
     }

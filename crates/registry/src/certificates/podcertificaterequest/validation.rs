@@ -8,11 +8,11 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::names::{dns1123_subdomain_problems, qualified_name_problems};
 
-use super::{STATES, issue, state};
+use super::{STATES, issue};
 use crate::certificates::keys::{self, Key};
 use crate::certificates::{is_kubernetes_signer, signer_name};
 use crate::checks::{IMMUTABLE, invalid};
-use crate::conditions::conditions;
+use crate::conditions::{conditions, is_true};
 use crate::rules::differs;
 use crate::tree::{Read, same};
 
@@ -137,21 +137,29 @@ pub(super) fn status(new: &Tree, old: &Tree, now: Timestamp) -> ErrorList {
         return found;
     }
     let changed = differs(new, old, "status");
-    let why = match (state(old), state(new)) {
-        ("Pending", "Issued") => return issue::problems(new, old, now),
-        ("Pending", "Denied" | "Failed") => {
+    let why = match (decision(old), decision(new)) {
+        (None, Some("Issued")) => return issue::problems(new, old, now),
+        (None, Some(_)) => {
             let rest = json!({"conditions": new.at("status.conditions")});
             let alone = same(new.at("status"), &rest);
             (!alone).then_some(
                 "non-condition status fields must be empty when denying or failing the PodCertificateRequest",
             )
         }
-        ("Pending", _) => changed
+        (None, None) => changed
             .then_some("status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\""),
-        _ => changed.then_some("immutable after PodCertificateRequest is issued, denied, or failed"),
+        (Some(_), _) => {
+            changed.then_some("immutable after PodCertificateRequest is issued, denied, or failed")
+        }
     };
     found.extend(why.map(|why| Error::invalid_unshown(path, why)));
     found
+}
+
+/// What has been decided. A refusal goes before an issue, should there be both.
+fn decision(request: &Tree) -> Option<&str> {
+    let conditions = request.items("status.conditions");
+    ["Denied", "Failed", "Issued"].into_iter().find(|kind| is_true(conditions, kind))
 }
 
 fn known_conditions(found: &mut ErrorList, list: &[Tree], path: &Path) {

@@ -1,6 +1,5 @@
 //! IP addresses: each says which service holds the address that is its name.
 
-use serde_json::json;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::names::path_segment_problems;
@@ -75,7 +74,8 @@ impl Strategy for IpAddress {
         let mut found = self.validate(new, context);
         if differs(new, old, "spec.parentRef") {
             let path = Path::new("spec").child("parentRef");
-            found.push(Error::invalid(path, as_go(new.at("spec.parentRef")), IMMUTABLE));
+            // Upstream's generated rules show no value.
+            found.push(Error::invalid(path, Tree::Null, IMMUTABLE));
         }
         found
     }
@@ -87,17 +87,10 @@ impl Strategy for IpAddress {
     }
 }
 
-/// The reference as upstream shows it: with the names of its Go fields.
-fn as_go(parent: &Tree) -> Tree {
-    if parent.is_null() {
-        return Tree::Null;
-    }
-    json!({"Group": parent.text("group"), "Resource": parent.text("resource"),
-        "Namespace": parent.text("namespace"), "Name": parent.text("name")})
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::checks::tests::texts;
     use crate::print::tests::row;
@@ -129,7 +122,7 @@ mod tests {
     #[test]
     fn the_holder_stays() {
         let of = |name: &str| json!({"spec": {"parentRef": {"resource": "services", "name": name}}});
-        let want = "spec.parentRef: Invalid value: {\"Group\":\"\",\"Name\":\"b\",\"Namespace\":\"\",\"Resource\":\"services\"}: field is immutable";
+        let want = "spec.parentRef: Invalid value: null: field is immutable";
         let got = texts(&IpAddress.validate_update(&of("b"), &of("a"), &Context::default()));
         assert_eq!(got, [want]);
     }
