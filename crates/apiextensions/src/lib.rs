@@ -14,14 +14,29 @@ pub mod rules;
 mod schema;
 
 mod coerce;
-mod correlate;
 mod defaults;
+mod nulls;
+mod prune;
+
+mod correlate;
+mod embedded;
 mod formats;
 mod lists;
-mod nulls;
 mod place;
-mod prune;
 mod validate;
 
+mod apply;
+mod columns;
+mod fields;
+mod jsonpath;
+mod openapi;
+mod scale;
+mod texts;
+
 pub use coerce::{CoerceError, Origin};
+pub use columns::{InvalidColumn, PrinterColumn, printer_columns};
+pub use fields::SelectableField;
+pub use jsonpath::{InvalidPath, JsonPath};
+pub use openapi::Published;
+pub use scale::{AccessorError, ScaleError, ScalePaths};
 pub use schema::{ListType, MapType, ParseError, Rule, RuleId, Schema, SchemaRef, Type};

@@ -1,4 +1,5 @@
-//! `metav1.Time` (whole seconds) and `metav1.MicroTime` (always six digits): RFC 3339 in UTC.
+//! `metav1.Time` (whole seconds) and `metav1.MicroTime` (always six digits): RFC 3339 in UTC; and durations as
+//! people read them.
 
 use jiff::Timestamp;
 
@@ -46,9 +47,65 @@ fn has_shape(text: &[u8]) -> bool {
     HEAD.iter().zip(head).all(fits) && head[17] < b'6' && offset_fits
 }
 
+/// A duration of `seconds` as people read it, about two digits exact (upstream's `duration.HumanDuration`): `85s`,
+/// `5m30s`, `47h`, `7d23h`, `2y10d`.
+pub fn human_duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let (days, years) = (hours / 24, hours / 24 / 365);
+    match seconds {
+        i64::MIN..-1 => "<invalid>".to_owned(),
+        -1..0 => "0s".to_owned(),
+        0..120 => format!("{seconds}s"),
+        _ if minutes < 10 => pair(minutes, "m", seconds % 60, "s"),
+        _ if minutes < 180 => format!("{minutes}m"),
+        _ if hours < 8 => pair(hours, "h", minutes % 60, "m"),
+        _ if hours < 48 => format!("{hours}h"),
+        _ if days < 8 => pair(days, "d", hours % 24, "h"),
+        _ if days < 2 * 365 => format!("{days}d"),
+        _ if days < 8 * 365 => pair(years, "y", days % 365, "d"),
+        _ => format!("{years}y"),
+    }
+}
+
+fn pair(large: i64, unit: &str, small: i64, small_unit: &str) -> String {
+    if small == 0 { format!("{large}{unit}") } else { format!("{large}{unit}{small}{small_unit}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_read_as_upstream_writes_them() {
+        const M: i64 = 60;
+        const H: i64 = 3600;
+        const D: i64 = 24 * H;
+        const Y: i64 = 365 * D;
+        let cases = [
+            (-2, "<invalid>"),
+            (-1, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (2 * M, "2m"),
+            (9 * M + 59, "9m59s"),
+            (10 * M + 5, "10m"),
+            (179 * M + 59, "179m"),
+            (3 * H, "3h"),
+            (7 * H + 59 * M, "7h59m"),
+            (8 * H + 30 * M, "8h"),
+            (47 * H + 59 * M, "47h"),
+            (2 * D, "2d"),
+            (7 * D + 23 * H, "7d23h"),
+            (8 * D + 23 * H, "8d"),
+            (2 * Y - 1, "729d"),
+            (2 * Y, "2y"),
+            (2 * Y + 10 * D, "2y10d"),
+            (8 * Y + 100 * D, "8y"),
+        ];
+        for (seconds, want) in cases {
+            assert_eq!(human_duration(seconds), want, "{seconds} seconds");
+        }
+    }
 
     #[test]
     fn times_are_read_and_printed() {

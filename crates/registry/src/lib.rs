@@ -38,9 +38,9 @@ mod webhook;
 
 pub use apiextensions::schema;
 pub use core::pod::binding::assign_pod;
-pub use print::human_duration;
 pub use resource::{Column, ColumnKind, Conversion, Resource, Scope, SelectableField, Subresource, Verb};
 pub use scale::{scale_of, set_scale, validate_scale};
 pub use scheduling::priorityclass::system_priority_classes;
+pub use steersman_apimachinery::time::human_duration;
 pub use strategy::{Context, Dependents, Strategy};
 pub use table::resources;

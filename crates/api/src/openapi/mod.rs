@@ -5,6 +5,7 @@
 //! that took is dropped again. [`fingerprint`] tells whether a document would be the same without making it.
 
 mod descriptions;
+mod downgrade;
 mod gnostic;
 mod operations;
 mod parameters;
@@ -172,6 +173,13 @@ fn write_members(
         serde_json::to_writer(&mut *out, &value)?;
     }
     Ok(())
+}
+
+/// What fields are, each given as a definition and a field of it; empty where nothing is said. All descriptions are
+/// unpacked for it, so ask once for all that is needed.
+pub fn field_descriptions<const N: usize>(fields: [(&str, &str); N]) -> [String; N] {
+    let all = Descriptions::load();
+    fields.map(|(definition, field)| all.of_field(definition, field).unwrap_or_default())
 }
 
 /// The document's head.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::downgrade::to_v2;
 use super::{Flavour, Parts};
 use crate::catalog::{Field, Gvk, ListType, MapType, Scalar, Shape, TypeId, ValueType, catalog};
 
@@ -207,33 +208,6 @@ fn write_map_type(map_type: MapType, out: &mut Map<String, Value>) {
         MapType::Atomic => "atomic",
     };
     out.insert("x-kubernetes-map-type".to_owned(), text.into());
-}
-
-/// What v2 cannot say is left out; what cannot be said without it becomes anything.
-fn to_v2(schema: Value) -> Value {
-    let Value::Object(map) = schema else { return schema };
-    if map.get("nullable") == Some(&Value::Bool(true)) {
-        // A v2 client would refuse null where the server takes it.
-        return map.get("description").map_or_else(|| json!({}), |text| json!({"description": text}));
-    }
-    let kept = map
-        .into_iter()
-        .filter(|(name, _)| !matches!(name.as_str(), "oneOf" | "anyOf" | "not" | "nullable" | "default"));
-    Value::Object(
-        kept.map(|(name, value)| {
-            let value = match (name.as_str(), value) {
-                ("properties", Value::Object(map)) => {
-                    Value::Object(map.into_iter().map(|(name, v)| (name, to_v2(v))).collect())
-                }
-                ("allOf", Value::Array(all)) => all.into_iter().map(to_v2).collect(),
-                ("$ref", Value::String(to)) => to.replace("#/components/schemas/", "#/definitions/").into(),
-                ("items" | "additionalProperties", value) => to_v2(value),
-                (_, value) => value,
-            };
-            (name, value)
-        })
-        .collect(),
-    )
 }
 
 /// Every definition that some definitions refer to, themselves included.

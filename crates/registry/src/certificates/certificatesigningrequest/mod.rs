@@ -5,9 +5,10 @@ mod validation;
 use serde_json::json;
 use steersman_apimachinery::field::ErrorList;
 use steersman_apimachinery::names::path_segment_problems;
+use steersman_apimachinery::time::human_duration;
 use steersman_apimachinery::{Tree, time};
 
-use crate::print::{self, human_duration, or};
+use crate::print::{self, or};
 use crate::resource::{Resource, Scope, Verb};
 use crate::tree::{Read, Write};
 use crate::{Column, Context, Strategy, table};
