@@ -75,6 +75,9 @@ fn storage_version(crd: &Tree) -> Option<&str> {
     versions.find(|version| version.flag("storage")).map(|version| version.text("name"))
 }
 
+/// The finalizer that keeps a deleted definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
 struct Definition;
 
 impl Strategy for Definition {
@@ -143,6 +146,34 @@ impl Strategy for Definition {
 
     fn allows_unconditional_update(&self) -> bool {
         false
+    }
+
+    /// A definition stays until its objects are gone, and says so from the moment it is deleted.
+    fn mark_deleted(&self, tree: &mut Tree) {
+        let since = tree.text("metadata.deletionTimestamp").to_owned();
+        let pending = json!({
+            "lastTransitionTime": since, "status": "True", "type": "Terminating",
+            "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        });
+        if let Some(status) = tree.object_mut("status") {
+            let mut conditions = status.items("conditions").to_vec();
+            conditions.retain(|condition| condition.text("type") != "Terminating");
+            conditions.push(pending);
+            status.set("conditions", conditions);
+        }
+        let mut finalizers = tree.items("metadata.finalizers").to_vec();
+        if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+            finalizers.push(CLEANUP.into());
+        }
+        if let Some(metadata) = tree.object_mut("metadata") {
+            metadata.set("finalizers", finalizers);
+        }
+    }
+
+    /// The mark of the deletion adds a finalizer, so that no definition goes at once.
+    fn holds_deletion(&self, tree: &Tree) -> bool {
+        !tree.has("metadata.deletionTimestamp")
     }
 }
 
