@@ -13,6 +13,7 @@ const YAML: &str = "application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const STREAMS: [&str; 2] =
     ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+/// Strategic merge stands last: custom resources do not have it.
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -130,7 +131,8 @@ impl Parts<'_> {
             }
             query.insert(0, body);
         }
-        let produced: Vec<&str> = produced(action);
+        let custom = self.source.custom.contains_key(&resource.definition);
+        let produced: Vec<&str> = produced(action, custom);
         let mut operation = json!({
             "description": description(target, action),
             "operationId": operation_id(path, target, action, method),
@@ -142,7 +144,12 @@ impl Parts<'_> {
         if !query.is_empty() {
             operation["parameters"] = query.into();
         }
-        let consumed: &[&str] = if action == Action::Patch { &PATCHES } else { &["*/*"] };
+        let consumed: &[&str] = match (action, custom) {
+            (Action::Patch, true) => &PATCHES[..3],
+            (Action::Patch, false) => &PATCHES,
+            (_, true) => &[JSON, YAML],
+            (_, false) => &["*/*"],
+        };
         if let (Flavour::V3, Some(definition)) = (self.flavour, &body) {
             operation["requestBody"] = json!({"content": self.content(definition, consumed)});
         }
@@ -248,7 +255,10 @@ fn body(target: &Target<'_>, action: Action) -> Option<String> {
     }
 }
 
-fn produced(action: Action) -> Vec<&'static str> {
+fn produced(action: Action, custom: bool) -> Vec<&'static str> {
+    if custom {
+        return vec![JSON, YAML];
+    }
     let mut out = vec![JSON, PROTOBUF, YAML];
     match action {
         Action::List | Action::Watch => out.extend(STREAMS),
