@@ -18,7 +18,7 @@ use crate::request::{Attributes, User};
 use crate::server::Inner;
 use crate::wire::body::{Body, Response};
 use crate::wire::info::RequestInfo;
-use crate::wire::negotiate::Wanted;
+use crate::wire::negotiate::{Offers, Wanted};
 use crate::wire::query::Query;
 use crate::wire::respond;
 use crate::wire::warning::Warnings;
@@ -90,7 +90,7 @@ async fn measured(server: Arc<Inner>, mut exchange: Exchange, body: Body) -> Res
 
 /// The form in which errors are told.
 fn error_form(exchange: &Exchange) -> Wanted {
-    Wanted::negotiate(&exchange.parts.headers, &exchange.query, true)
+    Wanted::negotiate(&exchange.parts.headers, &exchange.query, Offers::Objects)
         .map_or(Wanted::JSON, |wanted| Wanted { pretty: false, ..wanted })
 }
 

@@ -10,6 +10,7 @@ use steersman_apimachinery::meta::Object;
 use steersman_apimachinery::schema::Schema;
 use steersman_apimachinery::status::ApiError;
 
+use crate::custom::CustomType;
 use crate::wire::negotiate::Encoding;
 
 /// A decoded body.
@@ -26,6 +27,8 @@ pub enum Failure {
     Unrecognized(String),
     /// It is an object, but not one of the type.
     Misfit(String),
+    /// It does not say what it is.
+    Untyped(String),
     /// The encoding is not taken.
     Refused(ApiError),
 }
@@ -35,6 +38,8 @@ pub enum Failure {
 pub enum Definition {
     /// By a type of the field catalogue, such as `io.k8s.api.core.v1.Pod`.
     Catalogue(&'static str),
+    /// By the schema of a custom resource.
+    Custom(CustomType),
 }
 
 impl Definition {
@@ -42,6 +47,7 @@ impl Definition {
     pub fn name(&self) -> &str {
         match self {
             Self::Catalogue(name) => name,
+            Self::Custom(kind) => &kind.version().definition,
         }
     }
 
@@ -49,6 +55,7 @@ impl Definition {
     pub fn schema(&self) -> Option<Schema> {
         match self {
             Self::Catalogue(name) => schema_of(name),
+            Self::Custom(kind) => Some(kind.version().schema.for_apply()),
         }
     }
 
@@ -56,6 +63,7 @@ impl Definition {
     pub fn decode_stored(&self, value: &[u8]) -> Result<Tree, String> {
         match self {
             Self::Catalogue(name) => decode_stored(name, value),
+            Self::Custom(kind) => kind.decode_stored(value),
         }
     }
 
@@ -63,6 +71,7 @@ impl Definition {
     pub fn decode(&self, body: &[u8], encoding: Encoding) -> Result<Decoded, Failure> {
         match self {
             Self::Catalogue(name) => decode(name, body, encoding),
+            Self::Custom(kind) => kind.decode(body, encoding),
         }
     }
 
@@ -70,6 +79,15 @@ impl Definition {
     pub fn decode_tree(&self, tree: Tree) -> Result<Decoded, Failure> {
         match self {
             Self::Catalogue(name) => decode_tree(name, tree),
+            Self::Custom(kind) => kind.decode_tree(tree),
+        }
+    }
+
+    /// The custom kind; `None` if it is built in.
+    pub fn custom(&self) -> Option<&CustomType> {
+        match self {
+            Self::Catalogue(_) => None,
+            Self::Custom(kind) => Some(kind),
         }
     }
 }

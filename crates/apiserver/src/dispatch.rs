@@ -16,7 +16,7 @@ use crate::row::Subresource;
 use crate::server::Inner;
 use crate::wire::body::{self, Body, Response};
 use crate::wire::info::RequestInfo;
-use crate::wire::negotiate::Wanted;
+use crate::wire::negotiate::{Offers, Wanted};
 use crate::wire::respond;
 use crate::{connect, creation, documents, subresources, verbs};
 
@@ -30,7 +30,7 @@ pub async fn dispatch(
     if !exchange.info.is_resource {
         return documents::answer(server, exchange).await;
     }
-    let Some(entry) = find(server, exchange)? else {
+    let Some(entry) = find_newest(server, exchange).await? else {
         return Ok(respond::text(StatusCode::NOT_FOUND, "404 page not found\n"));
     };
     let subresource = find_subresource(&entry, exchange)?;
@@ -49,7 +49,7 @@ pub async fn dispatch(
         user,
         warnings,
         now: Timestamp::now(),
-        wanted: Wanted::negotiate(&parts.headers, query, true)?,
+        wanted: Wanted::negotiate(&parts.headers, query, offers(&entry, subresource))?,
     };
     if let Some(deprecation) = &entry.resource.deprecation {
         warnings.add(deprecation.clone());
@@ -66,6 +66,17 @@ pub async fn dispatch(
     match subresource {
         Some(_) => subresources::answer(&call, body).await,
         None => verbs::answer(&call, body).await,
+    }
+}
+
+/// The resource, by the newest definitions where it is not known: nobody is refused on old news.
+async fn find_newest(server: &Inner, exchange: &Exchange) -> Result<Option<Arc<Entry>>, ApiError> {
+    match find(server, exchange) {
+        Ok(Some(entry)) => Ok(Some(entry)),
+        _ => {
+            server.definitions.catch_up().await;
+            find(server, exchange)
+        }
     }
 }
 
@@ -97,6 +108,12 @@ fn find_subresource<'e>(entry: &'e Entry, exchange: &Exchange) -> Result<Option<
         return Err(ApiError::resource_not_served());
     }
     Ok(Some(found))
+}
+
+/// The forms in which the answer exists.
+fn offers(entry: &Entry, subresource: Option<&Subresource>) -> Offers {
+    let definition = subresource.map_or(&entry.resource.definition, |s| &s.definition);
+    if definition.custom().is_some() { Offers::Custom } else { Offers::Objects }
 }
 
 /// 405 unless the table allows the verb.

@@ -26,6 +26,7 @@ mod computed;
 mod config;
 mod connect;
 mod creation;
+mod custom;
 mod dispatch;
 mod documents;
 mod hooks;

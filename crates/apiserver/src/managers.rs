@@ -34,6 +34,7 @@ fn with_manager<T>(call: &Call<'_>, work: impl FnOnce(&FieldManager<'_>, &str) -
     let kind = GroupVersionKind::new(call.group(), call.version(), call.kind());
     let has_status = call.entry.subresource("status").is_some();
     let reset_fields: &[&str] = match call.subresource.map(|s| s.name) {
+        Some("status") if call.entry.is_custom() => &["metadata", "spec"],
         Some("status") => &["spec"],
         _ if has_status => &["status"],
         _ => &[],

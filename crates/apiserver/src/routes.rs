@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_registry::{Resource, Scope, Verb};
 use steersman_store::{Key, Prefix};
+use tokio_util::sync::CancellationToken;
 
 use crate::hooks::{HookTable, Hooks};
 use crate::object::encode;
-use crate::row::{Row, Subresource};
+use crate::row::{Row, Storing, Subresource};
 
 /// One served resource.
 pub struct Entry {
@@ -21,7 +23,14 @@ pub struct Entry {
     pub api_version: String,
     /// What it does beyond the generic path.
     pub hooks: Arc<dyn Hooks>,
+    /// Cancelled when the row is replaced or removed: watches of it end then, and begin again with what is served.
+    pub gone: CancellationToken,
+    /// Whether the resource itself is about to go: nothing is created any more.
+    terminating: AtomicBool,
 }
+
+/// What discovery says may be done with a resource that is about to go. Updates are still taken: finalizers end by them.
+const LAST_VERBS: &[Verb] = &[Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Watch];
 
 type ByName<T> = BTreeMap<String, T>;
 
@@ -48,6 +57,27 @@ impl Routes {
         versions.entry(version.to_string()).or_default().insert(plural.to_string(), entry);
     }
 
+    /// Adds a resource, unless a built-in one has its name in any version.
+    pub fn insert_unless_built_in(&mut self, entry: Arc<Entry>) {
+        let Row { group, plural, .. } = &entry.resource;
+        let versions = self.0.get(&**group).into_iter().flat_map(BTreeMap::values);
+        if versions.filter_map(|all| all.get(&**plural)).all(|other| other.is_custom()) {
+            self.insert(entry);
+        }
+    }
+
+    /// Removes a resource, if it is still this one that is served.
+    pub fn remove(&mut self, entry: &Entry) {
+        let Row { group, version, plural, .. } = &entry.resource;
+        let Some(versions) = self.0.get_mut(&**group) else { return };
+        let Some(resources) = versions.get_mut(&**version) else { return };
+        if resources.get(&**plural).is_some_and(|served| served.resource.id == entry.resource.id) {
+            resources.remove(&**plural);
+        }
+        versions.retain(|_, resources| !resources.is_empty());
+        self.0.retain(|_, versions| !versions.is_empty());
+    }
+
     /// The resource of that name.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Entry>> {
         self.0.get(group)?.get(version)?.get(plural).cloned()
@@ -58,14 +88,18 @@ impl Routes {
         self.0.get(group)?.values().find_map(|resources| resources.get(plural)).cloned()
     }
 
-    /// The resource in whose form the objects of `entry` are stored: another one where two share a place.
-    pub fn stored_as<'r>(&'r self, entry: &'r Entry) -> &'r Row {
+    /// Group and version in which the objects of `entry` are stored: another resource's where two share a place.
+    pub fn stored_as(&self, entry: &Entry) -> String {
         let owner = |other: &&Arc<Entry>| {
-            other.resource.storage == entry.resource.storage && other.resource.conversion.is_none()
+            other.resource.storage == entry.resource.storage
+                && matches!(other.resource.storing, Storing::Same)
         };
-        match entry.resource.conversion {
-            Some(_) => self.all().find(owner).map_or(&entry.resource, |other| &other.resource),
-            None => &entry.resource,
+        match &entry.resource.storing {
+            Storing::Same => entry.group_version(),
+            Storing::Converted(_) => {
+                self.all().find(owner).map_or_else(|| entry.group_version(), |e| e.group_version())
+            }
+            Storing::Version(kind) => kind.version().api_version.clone(),
         }
     }
 
@@ -102,12 +136,48 @@ impl Entry {
             "" => resource.version.to_string(),
             group => format!("{group}/{}", resource.version),
         };
-        Self { resource, api_version, hooks }
+        Self {
+            resource,
+            api_version,
+            hooks,
+            gone: CancellationToken::new(),
+            terminating: AtomicBool::new(false),
+        }
+    }
+
+    /// `apps/v1`, and `/v1` for the core group.
+    fn group_version(&self) -> String {
+        format!("{}/{}", self.resource.group, self.resource.version)
+    }
+
+    /// Whether it was added by a definition at run time.
+    pub fn is_custom(&self) -> bool {
+        self.resource.definition.custom().is_some()
+    }
+
+    /// Whether its objects are stored in the form in which they are served.
+    pub fn is_stored_as_served(&self) -> bool {
+        matches!(self.resource.storing, Storing::Same)
     }
 
     /// Whether its objects live in namespaces.
     pub fn is_namespaced(&self) -> bool {
         self.resource.scope == Scope::Namespaced
+    }
+
+    /// Says that the resource is about to go.
+    pub fn terminate(&self) {
+        self.terminating.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the resource is about to go.
+    pub fn is_terminating(&self) -> bool {
+        self.terminating.load(Ordering::Relaxed)
+    }
+
+    /// What discovery says may be done.
+    pub fn discovered_verbs(&self) -> &'static [Verb] {
+        if self.is_terminating() { LAST_VERBS } else { self.resource.verbs }
     }
 
     /// Whether `verb` may be done to it.
@@ -143,7 +213,7 @@ impl Entry {
     /// Brings a stored tree to the version and the defaults of today.
     pub fn to_current(&self, tree: &mut Tree) -> Result<(), String> {
         if tree.api_version() != self.api_version
-            && let Some(conversion) = &self.resource.conversion
+            && let Storing::Converted(conversion) = &self.resource.storing
         {
             (conversion.from_storage)(tree);
         }
@@ -157,25 +227,33 @@ impl Entry {
     }
 
     /// The bytes to store for a tree of this resource.
-    pub fn encode_stored(&self, tree: &Tree) -> Bytes {
-        match self.resource.conversion {
-            Some(_) => encode::stored(&self.to_storage(tree)),
-            None => encode::stored(tree),
+    pub fn encode_stored(&self, tree: &Tree) -> Result<Bytes, String> {
+        match &self.resource.storing {
+            Storing::Same => Ok(encode::stored(tree)),
+            Storing::Converted(_) => Ok(encode::stored(&self.to_storage(tree))),
+            Storing::Version(kind) => {
+                let mut stored = tree.clone();
+                kind.adopt(&mut stored)?;
+                Ok(encode::stored(&stored))
+            }
         }
     }
 
     /// A tree of this resource in the form of `other`, which is stored in the same place.
     pub fn converted(&self, tree: &Tree, other: &Self) -> Tree {
         let mut tree = self.to_storage(tree);
-        if let Some(conversion) = &other.resource.conversion {
+        if let Storing::Converted(conversion) = &other.resource.storing {
             (conversion.from_storage)(&mut tree);
+        }
+        if other.is_custom() {
+            tree.set("apiVersion", other.api_version.as_str());
         }
         tree
     }
 
     fn to_storage(&self, tree: &Tree) -> Tree {
         let mut stored = tree.clone();
-        if let Some(conversion) = &self.resource.conversion {
+        if let Storing::Converted(conversion) = &self.resource.storing {
             (conversion.to_storage)(&mut stored);
         }
         stored

@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use steersman_apiextensions::ScalePaths;
 use steersman_apimachinery::Tree;
 use steersman_registry::{ColumnKind, Conversion, Resource, Scope, Strategy, Verb};
 
 use crate::codec::{self, Definition};
+use crate::custom::CustomType;
 
 /// A text of the static table, or one that the row owns.
 pub type Text = Cow<'static, str>;
@@ -52,10 +54,22 @@ pub struct Row {
     pub columns: Vec<Column>,
     /// Field labels beyond `metadata.name` and `metadata.namespace`, with how to read each from an object.
     pub selectable_fields: Vec<(Text, ReadField)>,
-    /// How objects become those in whose form they are stored; `None` if they are stored as they are.
-    pub conversion: Option<Conversion>,
+    /// In what form objects are stored.
+    pub storing: Storing,
     /// A warning to send with every answer, for a resource that is on its way out.
     pub deprecation: Option<Text>,
+    /// Where `scale` reads and writes; `None` for where workloads have it.
+    pub scale: Option<ScalePaths>,
+}
+
+/// In what form the objects of a resource are stored.
+pub enum Storing {
+    /// As they are served.
+    Same,
+    /// In that of another resource.
+    Converted(Conversion),
+    /// In another version of the custom kind.
+    Version(CustomType),
 }
 
 /// Reads the value of a field label.
@@ -138,8 +152,9 @@ impl Row {
             strategy: Rules::BuiltIn(resource.strategy),
             columns: resource.columns.iter().map(Column::built_in).collect(),
             selectable_fields: fields.map(|(name, read)| ((*name).into(), Arc::new(*read) as _)).collect(),
-            conversion: resource.conversion,
+            storing: resource.conversion.map_or(Storing::Same, Storing::Converted),
             deprecation: resource.deprecation.map(Text::Borrowed),
+            scale: None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::bootstrap;
 use crate::chain;
 use crate::config::{Component, Config, HealthCheck, IssuerDocuments, StartError, Version};
 use crate::connect::Kubelets;
+use crate::custom::Definitions;
 use crate::metrics::Metrics;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
 use crate::storage::Storage;
@@ -27,6 +28,7 @@ pub(crate) type Target = (&'static str, &'static str, &'static str);
 /// What every request sees.
 pub struct Inner {
     pub(crate) storage: Arc<Storage>,
+    pub(crate) definitions: Arc<Definitions>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) admission: Vec<Box<dyn Admission>>,
@@ -57,6 +59,7 @@ impl ApiServer {
             config.creators.into_iter().map(|c| ((c.group, c.resource, c.subresource), c.creator)).collect();
         config.storage.restore().await.map_err(StartError::Storage)?;
         let server = Self(Arc::new(Inner {
+            definitions: Arc::new(Definitions::new(config.storage.clone())),
             storage: config.storage,
             authenticator: config.authenticator,
             authorizer: config.authorizer,

@@ -6,7 +6,12 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
+use kube::runtime::conditions;
+use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use steersman_apiserver::request::{Attributes, Authenticator, Authorizer, Decision, User};
@@ -89,6 +94,8 @@ impl Cluster {
         let (stop, changed) = (CancellationToken::new(), Arc::new(Notify::new()));
         let informers = SharedInformers::new(client.clone(), stop.clone());
         let mut tasks = JoinSet::new();
+        let (custom, token) = (server.clone(), stop.clone());
+        tasks.spawn(async move { custom.run_custom_resources(token).await });
         let config = ControllersConfig { root_ca: "PEM".to_owned(), ..ControllersConfig::default() };
         let handler = server.handler();
         let client_for = move |account: &str| {
@@ -341,6 +348,11 @@ impl Cluster {
         subsets.map(|subset| subset.addresses.iter().flatten().count()).sum()
     }
 
+    fn has_map(&self, name: &str) -> bool {
+        let maps = self.maps.cache().list_namespace(NS);
+        maps.iter().any(|map| map.metadata.name.as_deref() == Some(name))
+    }
+
     fn nothing_is_left(&self) -> bool {
         self.deployments.cache().list_namespace(NS).is_empty()
             && self.sets.cache().list_namespace(NS).is_empty()
@@ -396,5 +408,48 @@ async fn namespaces_get_their_defaults_and_go_with_all_they_hold() {
     };
     cluster.until("the namespace is gone", gone).await;
     cluster.until("all it held is gone", |c| c.maps.cache().list_namespace(NS).is_empty()).await;
+    cluster.stop().await;
+}
+
+fn definition() -> Value {
+    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": open}}],
+        },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn custom_objects_are_owners_and_go_with_their_namespace() {
+    let cluster = Cluster::start().await;
+    let definitions: Api<CustomResourceDefinition> = Api::all(cluster.client.clone());
+    let object = serde_json::from_value(definition()).expect("a definition");
+    definitions.create(&PostParams::default(), &object).await.expect("it is created");
+    let established = conditions::is_crd_established();
+    await_condition(definitions, "things.example.com", established).await.expect("it is established");
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Thing"));
+    let things: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), NS, &kind);
+    let thing = |name: &str| DynamicObject::new(name, &kind);
+    let owner = things.create(&PostParams::default(), &thing("owner")).await.expect("it is created");
+    let maps = cluster.namespaced::<ConfigMap>();
+    let owned = json!({"metadata": {"name": "owned", "ownerReferences": [{
+        "apiVersion": "example.com/v1", "kind": "Thing", "name": "owner", "uid": owner.metadata.uid}]}});
+    let owned = serde_json::from_value(owned).expect("a config map");
+    maps.create(&PostParams::default(), &owned).await.expect("it is created");
+    cluster.until("the map is seen", |c| c.has_map("owned")).await;
+    things.delete("owner", &DeleteParams::default()).await.expect("it is deleted");
+    cluster.until("what it owned is gone", |c| !c.has_map("owned")).await;
+
+    things.create(&PostParams::default(), &thing("left")).await.expect("it is created");
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    namespaces.delete(NS, &DeleteParams::default()).await.expect("it is deleted");
+    let gone = |c: &Cluster| c.namespaces.cache().get(&ObjectKey::cluster(NS)).is_none();
+    cluster.until("the namespace is gone", gone).await;
+    let all: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &kind);
+    assert!(all.list(&ListParams::default()).await.expect("a list").items.is_empty());
     cluster.stop().await;
 }

@@ -249,8 +249,14 @@ async fn serve(
         components: options.components.to_vec(),
     };
     let server = ApiServer::new(config).await?;
+    let (custom, stop) = (server.clone(), parts.stop.clone());
+    parts.spawn("custom resources", async move {
+        custom.run_custom_resources(stop).await;
+        Ok(())
+    });
     bootstrap::apply(&server.handler(), &*storage).await?;
     security.indexes.synced().await;
+    server.custom_resources_synced().await;
 
     let serving = identity(pki, "apiserver", serving_profile(options, service)?)?;
     let verifier = ClientVerifier::new([pki.ca().certificate()])?;

@@ -15,7 +15,7 @@ use crate::routes::{Entry, Routes};
 use crate::row::{Row, Subresource};
 use crate::server::Inner;
 use crate::wire::body::{self, Response};
-use crate::wire::negotiate::{Wanted, by_preference};
+use crate::wire::negotiate::{Offers, Wanted, by_preference};
 use crate::wire::respond;
 
 /// Groups in the order in which upstream lists them: clients ask the first that has a kind.
@@ -62,7 +62,7 @@ pub fn answer(server: &Inner, exchange: &Exchange, parts: &[&str]) -> Result<Opt
         _ => None,
     };
     let Some((kind, document)) = document else { return Ok(None) };
-    let wanted = Wanted::negotiate(&exchange.parts.headers, &exchange.query, false)?;
+    let wanted = Wanted::negotiate(&exchange.parts.headers, &exchange.query, Offers::Documents)?;
     respond::tree(StatusCode::OK, &format!("{META}{kind}"), &document, &wanted).map(Some)
 }
 
@@ -77,7 +77,7 @@ fn groups(routes: &Routes) -> Vec<(&str, Vec<&str>)> {
 }
 
 /// Stable versions before beta before alpha, higher before lower.
-fn version_priority(version: &str) -> (u8, std::cmp::Reverse<u64>, std::cmp::Reverse<u64>) {
+pub fn version_priority(version: &str) -> (u8, std::cmp::Reverse<u64>, std::cmp::Reverse<u64>) {
     let text = version.strip_prefix('v').unwrap_or(version);
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let major = text[..digits].parse().unwrap_or(0);
@@ -130,7 +130,7 @@ fn resource_list(routes: &Routes, group: &str, version: &str) -> Option<Value> {
     if !routes.has_version(group, version) {
         return None;
     }
-    let rows = |entry| rows(entry, routes.stored_as(entry));
+    let rows = |entry| rows(entry, &routes.stored_as(entry));
     let resources: Vec<Value> = routes.of_version(group, version).flat_map(rows).collect();
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Some(json!({
@@ -140,12 +140,12 @@ fn resource_list(routes: &Routes, group: &str, version: &str) -> Option<Value> {
 }
 
 /// The rows of a resource and its subresources, sorted by name.
-fn rows(entry: &Arc<Entry>, stored_as: &Row) -> Vec<Value> {
+fn rows(entry: &Arc<Entry>, stored_as: &str) -> Vec<Value> {
     let resource = &entry.resource;
     let mut row = json!({
         "name": resource.plural, "singularName": resource.singular,
         "namespaced": resource.scope == Scope::Namespaced,
-        "kind": resource.kind, "verbs": verbs(resource.verbs),
+        "kind": resource.kind, "verbs": verbs(entry.discovered_verbs()),
     });
     if !resource.short_names.is_empty() {
         row["shortNames"] = json!(resource.short_names);
@@ -154,7 +154,7 @@ fn rows(entry: &Arc<Entry>, stored_as: &Row) -> Vec<Value> {
         row["categories"] = json!(resource.categories);
     }
     if !resource.storage.is_empty() {
-        row["storageVersionHash"] = storage_version_hash(stored_as).into();
+        row["storageVersionHash"] = storage_version_hash(stored_as, &resource.kind).into();
     }
     let mut subresources: Vec<&Subresource> = resource.subresources.iter().collect();
     subresources.sort_by_key(|s| s.name);
@@ -203,8 +203,8 @@ fn verb_name(verb: Verb) -> &'static str {
 }
 
 /// Tells whether two servers store a resource in the same version: a hash of group, version and kind.
-fn storage_version_hash(resource: &Row) -> String {
-    let stored = format!("{}/{}/{}", resource.group, resource.version, resource.kind);
+fn storage_version_hash(group_version: &str, kind: &str) -> String {
+    let stored = format!("{group_version}/{kind}");
     base64::engine::general_purpose::STANDARD.encode(&Sha256::digest(stored)[..8])
 }
 
@@ -264,7 +264,7 @@ fn aggregated_group(routes: &Routes, group: &str, versions: &[&str]) -> Value {
         .iter()
         .map(|version| {
             let resources: Vec<Value> =
-                routes.of_version(group, version).map(|entry| aggregated_resource(&entry.resource)).collect();
+                routes.of_version(group, version).map(|entry| aggregated_resource(entry)).collect();
             json!({ "version": version, "resources": resources, "freshness": "Current" })
         })
         .collect();
@@ -272,12 +272,13 @@ fn aggregated_group(routes: &Routes, group: &str, versions: &[&str]) -> Value {
     json!({ "metadata": metadata, "versions": versions })
 }
 
-fn aggregated_resource(resource: &Row) -> Value {
+fn aggregated_resource(entry: &Entry) -> Value {
+    let resource = &entry.resource;
     let scope = if resource.scope == Scope::Namespaced { "Namespaced" } else { "Cluster" };
     let mut row = json!({
         "resource": resource.plural,
         "responseKind": { "group": resource.group, "version": resource.version, "kind": resource.kind },
-        "scope": scope, "singularResource": resource.singular, "verbs": verbs(resource.verbs),
+        "scope": scope, "singularResource": resource.singular, "verbs": verbs(entry.discovered_verbs()),
     });
     if !resource.short_names.is_empty() {
         row["shortNames"] = json!(resource.short_names);

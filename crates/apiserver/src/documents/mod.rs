@@ -4,6 +4,8 @@ mod discovery;
 mod health;
 mod openapi;
 
+pub use discovery::version_priority;
+
 use http::{Method, StatusCode};
 use serde_json::json;
 use steersman_apimachinery::status::ApiError;
@@ -27,10 +29,12 @@ pub async fn answer(server: &Inner, exchange: &Exchange) -> Result<Response, Api
             Ok(health::answer(server, kind, check, &exchange.query).await)
         }
         ["api" | "apis", ..] => {
+            server.definitions.catch_up().await;
             let found = discovery::answer(server, exchange, &parts)?;
             Ok(found.unwrap_or_else(|| respond::text(StatusCode::NOT_FOUND, "404 page not found\n")))
         }
         ["openapi", rest @ ..] => {
+            server.definitions.catch_up().await;
             let found = openapi::answer(server, exchange, rest);
             Ok(found.unwrap_or_else(|| respond::text(StatusCode::NOT_FOUND, "404 page not found\n")))
         }

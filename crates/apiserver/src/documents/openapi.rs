@@ -12,6 +12,7 @@ use steersman_registry::{Scope, Verb};
 
 use super::discovery::tagged;
 use crate::chain::Exchange;
+use crate::routes::Routes;
 use crate::row::{Row, Subresource};
 use crate::server::Inner;
 use crate::wire::body::{self, Response};
@@ -23,19 +24,64 @@ const V2_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1
 
 /// Answers what follows `/openapi`; `None` if there is no such document.
 pub fn answer(server: &Inner, exchange: &Exchange, parts: &[&str]) -> Option<Response> {
-    let resources: Vec<PathSpec> = server.storage.routes().all().map(|e| path_spec(&e.resource)).collect();
-    let custom = BTreeMap::new();
-    let source = Source { resources: &resources, custom: &custom };
+    let documents = Documents::new(&server.storage.routes());
     match parts {
-        ["v2"] => Some(v2(&source, exchange)),
-        ["v3"] => Some(respond::json_document(StatusCode::OK, &index(&source), false)),
-        ["v3", "api", version] => v3(&source, exchange, ("", version)),
-        ["v3", "apis", group, version] => v3(&source, exchange, (group, version)),
+        ["v2"] => Some(v2(&documents, exchange)),
+        ["v3"] => Some(respond::json_document(StatusCode::OK, &index(&documents), false)),
+        ["v3", "api", version] => v3(&documents, exchange, ("", version)),
+        ["v3", "apis", group, version] => v3(&documents, exchange, (group, version)),
         _ => None,
     }
 }
 
-fn v2(source: &Source<'_>, exchange: &Exchange) -> Response {
+type Definitions = BTreeMap<String, Value>;
+
+/// What the documents are made of.
+struct Documents {
+    resources: Vec<PathSpec>,
+    /// The custom kinds' definitions, by group and version.
+    custom: BTreeMap<(String, String), Definitions>,
+    /// All of them.
+    all: Definitions,
+    /// None of them.
+    none: Definitions,
+}
+
+impl Documents {
+    fn new(routes: &Routes) -> Self {
+        let mut made = Self {
+            resources: routes.all().map(|e| path_spec(&e.resource)).collect(),
+            custom: BTreeMap::new(),
+            all: BTreeMap::new(),
+            none: BTreeMap::new(),
+        };
+        for resource in routes.all().map(|entry| &entry.resource) {
+            let Some(kind) = resource.definition.custom() else { continue };
+            let (name, schema) = (&kind.version().definition, &kind.version().published);
+            let group_version = (resource.group.to_string(), resource.version.to_string());
+            let own = made.custom.entry(group_version).or_default();
+            own.insert(name.clone(), (**schema).clone());
+            made.all.insert(name.clone(), (**schema).clone());
+            let (name, schema) = &kind.version().published_list;
+            own.insert(name.clone(), (**schema).clone());
+            made.all.insert(name.clone(), (**schema).clone());
+        }
+        made
+    }
+
+    fn whole(&self) -> Source<'_> {
+        Source { resources: &self.resources, custom: &self.all }
+    }
+
+    /// What one document of v3 may show: others' definitions do not change its hash.
+    fn of(&self, (group, version): (&str, &str)) -> Source<'_> {
+        let custom = self.custom.get(&(group.to_owned(), version.to_owned())).unwrap_or(&self.none);
+        Source { resources: &self.resources, custom }
+    }
+}
+
+fn v2(documents: &Documents, exchange: &Exchange) -> Response {
+    let source = &documents.whole();
     let accept = exchange.parts.headers.get(ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or_default();
     let wants_protobuf = by_preference(accept)
         .first()
@@ -48,19 +94,20 @@ fn v2(source: &Source<'_>, exchange: &Exchange) -> Response {
 }
 
 /// The documents of v3, each with the hash under which it never changes.
-fn index(source: &Source<'_>) -> Value {
+fn index(documents: &Documents) -> Value {
     let mut paths = Map::new();
-    for (group, version) in source.group_versions() {
+    for (group, version) in documents.whole().group_versions() {
         let path =
             if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
-        let hash = fingerprint(source, Some((group, version)));
+        let hash = fingerprint(&documents.of((group, version)), Some((group, version)));
         let url = format!("/openapi/v3/{path}?hash={hash}");
         paths.insert(path, json!({ "serverRelativeURL": url }));
     }
     json!({ "paths": paths })
 }
 
-fn v3(source: &Source<'_>, exchange: &Exchange, group_version: (&str, &str)) -> Option<Response> {
+fn v3(documents: &Documents, exchange: &Exchange, group_version: (&str, &str)) -> Option<Response> {
+    let source = &documents.of(group_version);
     let hash = fingerprint(source, Some(group_version));
     match exchange.query.non_empty("hash") {
         Some(asked) if asked != hash => {

@@ -78,6 +78,11 @@ struct NoHooks;
 
 impl Hooks for NoHooks {}
 
+/// The hooks of a resource that does nothing beyond the generic path.
+pub fn none() -> Arc<dyn Hooks> {
+    Arc::new(NoHooks)
+}
+
 /// A resource whose deletion is answered with the object.
 struct AnswersWithObject;
 
@@ -126,6 +131,6 @@ impl HookTable {
     /// The hooks of a resource.
     pub fn of(&self, group: &str, plural: &str) -> Arc<dyn Hooks> {
         let found = self.0.iter().find(|(g, p, _)| *g == group && *p == plural);
-        found.map_or_else(|| Arc::new(NoHooks) as Arc<dyn Hooks>, |(_, _, hooks)| hooks.clone())
+        found.map_or_else(none, |(_, _, hooks)| hooks.clone())
     }
 }

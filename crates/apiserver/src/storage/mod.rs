@@ -58,6 +58,15 @@ impl Storage {
         self.routes.load_full()
     }
 
+    /// Changes the resources for every request that comes from now on.
+    pub fn change_routes(&self, change: impl Fn(&mut Routes)) {
+        self.routes.rcu(|routes| {
+            let mut routes = Routes::clone(routes);
+            change(&mut routes);
+            routes
+        });
+    }
+
     /// The store below.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -110,12 +119,12 @@ impl Storage {
         key: &steersman_store::Key,
         expect: Expect,
     ) -> Result<(Versioned, Arc<Form>), CommitError> {
-        let value = entry.encode_stored(tree);
+        let value = entry.encode_stored(tree).map_err(|why| CommitError::Failed(ApiError::internal(why)))?;
         if value.len() > MAX_OBJECT_BYTES {
             return Err(CommitError::Failed(failure::too_large(value.len(), MAX_OBJECT_BYTES)));
         }
         let record = self.commit(key, expect, Change::Put(value)).await?;
-        if entry.resource.conversion.is_none() {
+        if entry.is_stored_as_served() {
             Form::seed(&record, entry);
         }
         let form = Form::of(&record, entry).map_err(CommitError::Failed)?;

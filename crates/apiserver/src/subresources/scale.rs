@@ -34,7 +34,15 @@ pub async fn answer(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> 
             rescale(call, &options, Source::Patch, |scale| patch.apply(call, scale, &options)).await?
         }
     };
-    call.show(StatusCode::OK, &Shown::Tree(Arc::new(scale_of(&scaled))))
+    call.show(StatusCode::OK, &Shown::Tree(Arc::new(read(call, &scaled)?)))
+}
+
+/// The scale of an object, from where its resource has it.
+fn read(call: &Call<'_>, object: &Tree) -> Result<Tree, ApiError> {
+    match &call.entry.resource.scale {
+        Some(paths) => paths.scale_of(object).map_err(ApiError::internal),
+        None => Ok(scale_of(object)),
+    }
 }
 
 /// Changes the object's replicas to those of the scale that `make` gives.
@@ -47,13 +55,16 @@ async fn rescale(
     // What is stored is the object itself; only the request is about its scale.
     let inner = Call { subresource: None, ..*call };
     let shown = change(&inner, options, source, |old| {
-        let scale = make(&scale_of(old))?;
+        let scale = make(&read(call, old)?)?;
         let problems = validate_scale(&scale);
         if !problems.is_empty() {
             return Err(ApiError::invalid("autoscaling", "Scale", scale.name(), &problems));
         }
         let mut new = old.clone();
-        set_scale(&mut new, &scale);
+        match &call.entry.resource.scale {
+            Some(paths) => paths.set(&mut new, &scale),
+            None => set_scale(&mut new, &scale),
+        }
         if !scale.uid().is_empty() {
             new.copy_from(&scale, "metadata.uid");
         }

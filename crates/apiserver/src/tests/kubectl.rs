@@ -50,10 +50,10 @@ spec:
 ";
 
 /// Arguments, what is piped in, and what must be printed.
-type Step = (&'static str, &'static str, &'static str);
+type Step<'a> = (&'a str, &'a str, &'a str);
 
 /// Runs kubectl again and again against one server, and says what went wrong.
-async fn run(steps: &[Step]) {
+async fn run(steps: &[Step<'_>]) {
     let certified = Certified::new();
     let h = Harness::with_kubelets(std::sync::Arc::new(certified.client()), true).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
@@ -61,6 +61,8 @@ async fn run(steps: &[Step]) {
     let (server, config, stop) = (h.server.clone(), certified.server(), CancellationToken::new());
     let token = stop.clone();
     let serving = tokio::spawn(async move { server.serve(listener, config, token).await });
+    let (server, token) = (h.server.clone(), stop.clone());
+    let definitions = tokio::spawn(async move { server.run_custom_resources(token).await });
     let cache = tempfile::tempdir().expect("a directory");
     let mut failures = Vec::new();
     for (args, input, want) in steps {
@@ -71,6 +73,7 @@ async fn run(steps: &[Step]) {
     }
     stop.cancel();
     serving.await.expect("no panic").expect("serves");
+    definitions.await.expect("no panic");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -209,4 +212,86 @@ async fn kubectl_handles_every_workload() {
         ("delete -f - --wait=false", WORKLOADS, "podtemplate \"shape\" deleted"),
     ])
     .await;
+}
+
+const DEFINITION: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: crontabs.stable.example.com}
+spec:
+  group: stable.example.com
+  scope: Namespaced
+  names: {plural: crontabs, singular: crontab, kind: CronTab, shortNames: [ct], categories: [all]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources:
+      status: {}
+      scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}
+    additionalPrinterColumns:
+    - {name: Spec, type: string, jsonPath: .spec.cronSpec}
+    - {name: Replicas, type: integer, jsonPath: .spec.replicas}
+    - {name: Age, type: date, jsonPath: .metadata.creationTimestamp}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties:
+              cronSpec: {type: string, description: When it runs.}
+              replicas: {type: integer, default: 1, maximum: 9}
+          status: {type: object, properties: {replicas: {type: integer}}}
+";
+
+const OBJECT: &str = "
+apiVersion: stable.example.com/v1
+kind: CronTab
+metadata: {name: mine}
+spec: {cronSpec: '* * * * *'}
+";
+
+#[tokio::test]
+async fn kubectl_works_with_custom_resources() {
+    let wrong = OBJECT.replace("cronSpec", "cronspec");
+    let many = OBJECT.replace("spec: {", "spec: {replicas: 10, ");
+    let name = "customresourcedefinition.apiextensions.k8s.io/crontabs.stable.example.com";
+    let (created, established) = (format!("{name} created"), format!("{name} condition met"));
+    let steps = [
+        ("apply -f -", DEFINITION, created.as_str()),
+        ("wait --for=condition=established --timeout=10s crd/crontabs.stable.example.com", "", &established),
+        ("get crd", "", "crontabs.stable.example.com"),
+        (
+            "api-resources --api-group=stable.example.com",
+            "",
+            "crontabs   ct           stable.example.com/v1   true         CronTab",
+        ),
+        ("apply -f -", OBJECT, "crontab.stable.example.com/mine created"),
+        ("apply -f -", OBJECT, "crontab.stable.example.com/mine unchanged"),
+        ("apply -f -", wrong.as_str(), "unknown field \"spec.cronspec\""),
+        ("apply -f -", many.as_str(), "spec.replicas in body should be less than or equal to 9"),
+        ("get ct", "", "NAME   SPEC        REPLICAS   AGE\nmine   * * * * *   1"),
+        ("get all", "", "crontab.stable.example.com/mine"),
+        ("explain crontab.spec.cronSpec", "", "When it runs."),
+        ("scale crontab/mine --replicas=3", "", "crontab.stable.example.com/mine scaled"),
+        ("get ct mine -o jsonpath={.spec.replicas}", "", "3"),
+        (
+            "patch ct mine --type=merge --subresource=status -p={\"status\":{\"replicas\":2}}",
+            "",
+            "crontab.stable.example.com/mine patched",
+        ),
+        ("get ct mine -o jsonpath={.status.replicas}:{.metadata.generation}", "", "2:2"),
+        ("label ct mine a=b", "", "crontab.stable.example.com/mine labeled"),
+        (
+            "apply --server-side --force-conflicts -f -",
+            OBJECT,
+            "crontab.stable.example.com/mine serverside-applied",
+        ),
+        ("describe ct mine", "", "Cron Spec:  * * * * *"),
+        ("delete ct mine", "", "crontab.stable.example.com \"mine\" deleted"),
+        ("delete crd crontabs.stable.example.com", "", "\"crontabs.stable.example.com\" deleted"),
+        ("get ct", "", "the server could not find the requested resource"),
+    ];
+    run(&steps).await;
 }

@@ -1,6 +1,7 @@
 //! The server as a whole, through its in-process handler: the real resource table over a store in memory.
 
 mod crud;
+mod custom;
 mod deleting;
 mod documents;
 mod in_process;

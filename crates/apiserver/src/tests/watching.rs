@@ -6,7 +6,7 @@ use super::{CONFIG_MAPS, Harness, config_map};
 use crate::wire::body::{self, Body};
 
 /// A watch's events, one after the other.
-struct Events {
+pub struct Events {
     body: Body,
     read: BytesMut,
 }
@@ -17,15 +17,19 @@ impl Events {
     }
 
     async fn accepting(h: &Harness, query: &str, accept: &str) -> Self {
-        let uri = format!("{CONFIG_MAPS}?watch=true&{query}");
-        let request = Harness::request("GET", &uri).header("accept", accept);
+        Self::of(h, &format!("{CONFIG_MAPS}?watch=true&{query}"), accept).await
+    }
+
+    /// The watch of any address.
+    pub async fn of(h: &Harness, uri: &str, accept: &str) -> Self {
+        let request = Harness::request("GET", uri).header("accept", accept);
         let response = h.send(request.body(body::empty()).expect("a request")).await;
         assert_eq!(response.status(), 200);
         Self { body: response.into_body(), read: BytesMut::new() }
     }
 
     /// The next event; `None` at the end.
-    async fn next(&mut self) -> Option<Value> {
+    pub async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
                 let line = self.read.split_to(end + 1);
@@ -37,7 +41,7 @@ impl Events {
     }
 
     /// Type and name of the next event.
-    async fn what(&mut self) -> (String, String) {
+    pub async fn what(&mut self) -> (String, String) {
         let event = self.next().await.expect("an event");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         (text(&event["type"]), text(&event["object"]["metadata"]["name"]))

@@ -19,6 +19,12 @@ use crate::wire::body::Response;
 /// Deletes the objects and answers with the list of them, as they were when they were found.
 pub async fn delete(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> {
     let options = delete::options(call, &body)?;
+    let listed = delete_all(call, &options).await?;
+    views::list::respond(call, &listed)
+}
+
+/// Deletes what the call selects; gives the objects as they were when they were found.
+pub async fn delete_all(call: &Call<'_>, options: &DeleteOptions) -> Result<Listed, ApiError> {
     let selection = Selection::parse(call.query, call.entry, None)?;
     let page = call.server.storage.range(call.entry, &call.info.namespace, RangeOptions::default()).await;
     let page = page.map_err(failure::of_store)?;
@@ -27,11 +33,11 @@ pub async fn delete(call: &Call<'_>, body: Bytes) -> Result<Response, ApiError> 
     for record in &page.records {
         let form = Form::of(record, call.entry)?;
         if selection.matches(&form, call.entry) {
-            delete_found(call, &form, &options).await?;
+            delete_found(call, &form, options).await?;
             listed.forms.push(form);
         }
     }
-    views::list::respond(call, &listed)
+    Ok(listed)
 }
 
 async fn delete_found(call: &Call<'_>, form: &Form, options: &DeleteOptions) -> Result<(), ApiError> {

@@ -60,6 +60,7 @@ pub async fn create_applied(
 async fn finish(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Result<Shown, ApiError> {
     let strategy = &call.entry.resource.strategy;
     let name = tree.name().to_owned();
+    check_stays(call, &name)?;
     call.admit(Operation::Create, &name, Some(&mut tree), None, options.dry_run).await?;
     strategy.apply_defaults(&mut tree);
     meta::fill_for_create(&mut tree, &uuid::Uuid::new_v4().to_string(), call.now);
@@ -81,6 +82,16 @@ async fn finish(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Resu
         }
     }
     unreachable!("the last attempt returns")
+}
+
+/// 403 if the resource itself is about to go.
+fn check_stays(call: &Call<'_>, name: &str) -> Result<(), ApiError> {
+    let resource = &call.entry.resource;
+    if !call.entry.is_terminating() {
+        return Ok(());
+    }
+    let why = "create not allowed while custom resource definition is terminating";
+    Err(ApiError::forbidden(&resource.group, &resource.plural, name, why))
 }
 
 enum Refusal {

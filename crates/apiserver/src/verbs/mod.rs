@@ -13,6 +13,7 @@ pub mod watch;
 use bytes::Bytes;
 use steersman_api::decode::cannot_be_handled;
 use steersman_apimachinery::Tree;
+use steersman_apimachinery::field::{Error, Path};
 use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_apimachinery::status::ApiError;
 
@@ -58,6 +59,10 @@ pub fn decode(call: &Call<'_>, body: &[u8], options: &WriteOptions) -> Result<Tr
 pub fn undecodable(kind: &str, version: &str, body: &[u8], failure: Failure) -> ApiError {
     match failure {
         Failure::Refused(error) => error,
+        Failure::Untyped(why) => ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({})",
+            summary(body)
+        )),
         Failure::Unrecognized(why) => ApiError::bad_request(format!(
             "the object provided is unrecognized (must be of type {kind}): \
              couldn't get version/kind; json parse error: {why} ({})",
@@ -113,7 +118,13 @@ fn check_type(call: &Call<'_>, tree: &mut Tree) -> Result<(), ApiError> {
         ));
     }
     let (sent_version, sent_kind) = (tree.api_version().to_owned(), tree.kind().to_owned());
-    if !sent_kind.is_empty() && sent_kind != call.kind() {
+    let custom = call.definition().custom().is_some();
+    if custom && sent_kind != call.kind() && sent_version == expected {
+        let why = format!("must be {}", call.kind());
+        let problem = Error::invalid(Path::new("kind"), sent_kind, why);
+        return Err(ApiError::invalid(call.group(), call.kind(), tree.name(), &vec![problem]));
+    }
+    if !sent_kind.is_empty() && sent_kind != call.kind() && !custom {
         let sent_version = if sent_version.is_empty() { expected } else { sent_version };
         let version = sent_version.rsplit('/').next().unwrap_or_default();
         let why = not_convertible(&sent_version, &sent_kind, call);

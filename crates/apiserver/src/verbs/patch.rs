@@ -65,6 +65,9 @@ impl Patch {
             STRATEGIC => Kind::Strategic,
             _ => return Err(negotiate::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY])),
         };
+        if kind == Kind::Strategic && call.definition().custom().is_some() {
+            return Err(negotiate::unsupported_media_type(&[JSON, MERGE, APPLY]));
+        }
         let body = serde_json::from_slice(body)
             .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
         Ok(Self { kind, body })

@@ -57,6 +57,17 @@ pub enum View {
     Partial,
 }
 
+/// The forms in which an answer exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offers {
+    /// A document: whole, in every encoding.
+    Documents,
+    /// An object or a list, in every form and encoding.
+    Objects,
+    /// An object or a list of a custom kind, which has no protobuf form. Its metadata alone has.
+    Custom,
+}
+
 /// What the client wants to get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -74,20 +85,19 @@ impl Wanted {
     /// Plain JSON: what errors fall back to.
     pub const JSON: Self = Self { encoding: Encoding::Json, view: View::Whole, pretty: false, gzip: false };
 
-    /// What `headers` accept; 406 if that is nothing that the server has. `views` says whether the forms other
-    /// than [`View::Whole`] exist here.
-    pub fn negotiate(headers: &HeaderMap, query: &Query, views: bool) -> Result<Self, ApiError> {
+    /// What `headers` accept of what there is; 406 if that is nothing.
+    pub fn negotiate(headers: &HeaderMap, query: &Query, offers: Offers) -> Result<Self, ApiError> {
         let base = Self { pretty: wants_pretty(headers, query), gzip: takes_gzip(headers), ..Self::JSON };
         let accept = header(headers, ACCEPT);
         if accept.trim().is_empty() {
             return Ok(base);
         }
         for clause in by_preference(accept) {
-            if let Some((encoding, view)) = acceptable(&clause, views) {
+            if let Some((encoding, view)) = acceptable(&clause, offers) {
                 return Ok(Self { encoding, view, ..base });
             }
         }
-        Err(not_acceptable())
+        Err(not_acceptable(offers))
     }
 }
 
@@ -129,11 +139,11 @@ pub fn by_preference(accept: &str) -> Vec<MediaClause> {
     clauses
 }
 
-fn acceptable(clause: &MediaClause, views: bool) -> Option<(Encoding, View)> {
+fn acceptable(clause: &MediaClause, offers: Offers) -> Option<(Encoding, View)> {
     let encoding = Encoding::of_media_type(&clause.media)?;
     let view = match clause.parameter("as") {
         "" => View::Whole,
-        _ if !views => return None,
+        _ if offers == Offers::Documents => return None,
         _ if clause.parameter("g") != "meta.k8s.io" || clause.parameter("v") != "v1" => return None,
         "Table" => View::Table,
         "PartialObjectMetadata" | "PartialObjectMetadataList" => View::Partial,
@@ -142,16 +152,19 @@ fn acceptable(clause: &MediaClause, views: bool) -> Option<(Encoding, View)> {
     if view == View::Table && encoding == Encoding::Protobuf {
         return None; // A table has no protobuf form.
     }
+    if offers == Offers::Custom && view == View::Whole && encoding == Encoding::Protobuf {
+        return None;
+    }
     let stream = clause.parameter("stream");
     (stream.is_empty() || stream == "watch").then_some((encoding, view))
 }
 
-fn not_acceptable() -> ApiError {
+fn not_acceptable(offers: Offers) -> ApiError {
+    let protobuf = if offers == Offers::Custom { "" } else { ", application/vnd.kubernetes.protobuf" };
     ApiError::new(
         406,
         "NotAcceptable",
-        "only the following media types are accepted: application/json, application/yaml, \
-         application/vnd.kubernetes.protobuf",
+        format!("only the following media types are accepted: application/json, application/yaml{protobuf}"),
     )
 }
 
@@ -216,7 +229,9 @@ mod tests {
     fn wanted(accept: &str) -> Result<(Encoding, View), u16> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().expect("a header"));
-        Wanted::negotiate(&headers, &Query::default(), true).map(|w| (w.encoding, w.view)).map_err(|e| e.code)
+        Wanted::negotiate(&headers, &Query::default(), Offers::Objects)
+            .map(|w| (w.encoding, w.view))
+            .map_err(|e| e.code)
     }
 
     #[test]

@@ -92,6 +92,8 @@ impl Stream {
                             return None;
                         }
                     },
+                    // After the events that are there already: the last objects' end is told before the resource's.
+                    () = self.entry.gone.cancelled() => return None,
                     () = tick(&mut self.bookmarks) => self.bookmark(),
                     () = tokio::time::sleep_until(self.ends) => return None,
                 }
