@@ -144,10 +144,15 @@ fn metadata(found: &mut ErrorList, schema: &Tree, level: Level, path: &Path) {
     if checked && metadata.text("type") != "object" {
         found.push(Error::invalid(path.child("type"), metadata.text("type"), "must be object"));
     }
-    if level == Level::Root && !same(&beyond_names(metadata), &Tree::Null) {
+    if level == Level::Root && says_anything(&beyond_names(metadata)) {
         let why = "must not specify anything other than name and generateName, but metadata is implicitly specified";
         found.push(Error::forbidden(path, why));
     }
+}
+
+/// Whether a schema says anything; a limit of zero is something.
+fn says_anything(schema: &Tree) -> bool {
+    schema.entries("").any(|(_, value)| value.is_number() || !same(value, &Tree::Null))
 }
 
 /// What a schema of metadata says beside its type and the two names.

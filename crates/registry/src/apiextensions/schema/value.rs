@@ -25,7 +25,7 @@ pub(super) fn default_problems(value: &Tree, schema: &Tree, path: &Path) -> Erro
 struct Check<'a> {
     found: ErrorList,
     path: &'a Path,
-    /// Whether `x-kubernetes-int-or-string` stands for a type.
+    /// Whether `x-kubernetes-int-or-string` stands for a type, and formats that are not known mean nothing.
     int_or_string: bool,
 }
 
@@ -77,11 +77,26 @@ impl Check<'_> {
             || (kind == "number"
                 && wanted.contains(&"integer")
                 && value.as_f64().is_some_and(|n| n.fract() == 0.0));
-        if !fits {
-            let why = format!("{name} in body must be of type {}: {}", wanted.join(","), quote(kind));
-            // The type is shown as the value, as upstream does.
-            self.found.push(Error::type_invalid(self.at(name), kind, why));
-        }
+        let format = self.format(schema);
+        let numeric = wanted.contains(&"integer") || wanted.contains(&"number");
+        let (wanted, shown) = match kind {
+            _ if fits => return,
+            // A format speaks for the type where there is one, and strings and lists are left to it.
+            "string" | "array" if !format.is_empty() && !numeric => return,
+            "integer" if !format.is_empty() => (format.to_owned(), "int64"),
+            "number" if !format.is_empty() => (format.to_owned(), "float64"),
+            "boolean" | "object" if !format.is_empty() => (format.to_owned(), ""),
+            _ => (wanted.join(","), kind),
+        };
+        let why = format!("{name} in body must be of type {wanted}: {}", quote(shown));
+        // The type is shown as the value, as upstream does.
+        self.found.push(Error::type_invalid(self.at(name), shown, why));
+    }
+
+    /// The format, if it counts: for objects only a known one does, for defaults any.
+    fn format<'s>(&self, schema: &'s Tree) -> &'s str {
+        let format = schema.text("format");
+        if self.int_or_string && !is_known_format(schema.text("type"), format) { "" } else { format }
     }
 
     fn junctors(&mut self, value: &Tree, schema: &Tree, name: &str) {
@@ -142,39 +157,50 @@ impl Check<'_> {
             self.invalid(name, text, &format!("should match '{}'", schema.text("pattern")));
         }
         let (kind, format) = (schema.text("type"), schema.text("format"));
-        if is_known_format(kind, format) && matches!(kind, "" | "string") && !has_format(text, format) {
+        // For a default the format counts whatever the type is.
+        let counts =
+            is_known_format("string", format) && (!self.int_or_string || matches!(kind, "" | "string"));
+        if counts && !has_format(text, format) {
             let why = format!("{name} in body must be of type {format}: {}", quote(text));
             self.found.push(Error::type_invalid(self.at(name), text, why));
         }
     }
 
     fn number(&mut self, value: &Tree, number: f64, schema: &Tree, name: &str) {
-        let limit = |field: &str| schema.at(field).as_f64();
-        if let Some(factor) = limit("multipleOf")
-            && factor > 0.0
-            && ((number / factor) - (number / factor).round()).abs() > 1e-9
-        {
-            self.invalid(name, value.clone(), &format!("should be a multiple of {factor}"));
+        self.range(number, schema, name, "Checked");
+        if let Some(factor) = self.limit(value, schema, "multipleOf", "MultipleOf", name) {
+            if factor <= 0.0 {
+                let why = format!("factor MultipleOf declared for {name} must be positive: {factor}");
+                self.found.push(Error::invalid(self.at(name), as_number(factor), why));
+            } else if ((number / factor) - (number / factor).round()).abs() > 1e-9 {
+                self.invalid(name, value.clone(), &format!("should be a multiple of {factor}"));
+            }
         }
-        if let Some(most) = limit("maximum") {
+        if let Some(most) = self.limit(value, schema, "maximum", "Maximum boundary", name) {
             let exclusive = schema.flag("exclusiveMaximum");
             if number > most || (exclusive && number >= most) {
                 let words = if exclusive { "less than" } else { "less than or equal to" };
                 self.invalid(name, value.clone(), &format!("should be {words} {most}"));
             }
         }
-        if let Some(least) = limit("minimum") {
+        if let Some(least) = self.limit(value, schema, "minimum", "Minimum boundary", name) {
             let exclusive = schema.flag("exclusiveMinimum");
             if number < least || (exclusive && number <= least) {
                 let words = if exclusive { "greater than" } else { "greater than or equal to" };
                 self.invalid(name, value.clone(), &format!("should be {words} {least}"));
             }
         }
-        self.range(number, schema, name);
     }
 
-    /// Whether the type and its format can hold the number.
-    fn range(&mut self, number: f64, schema: &Tree, name: &str) {
+    /// A limit of a number. One that the type cannot hold is reported; else that of an integer loses its fraction.
+    fn limit(&mut self, value: &Tree, schema: &Tree, field: &str, prefix: &str, name: &str) -> Option<f64> {
+        let limit = schema.at(field).as_f64()?;
+        let holds = self.range(limit, schema, name, prefix);
+        Some(if holds && !value.is_f64() { limit.trunc() } else { limit })
+    }
+
+    /// Whether the type and its format can hold the number; reports it if not.
+    fn range(&mut self, number: f64, schema: &Tree, name: &str, prefix: &str) -> bool {
         let (kind, format) = (schema.text("type"), schema.text("format"));
         let fits = match (kind, format) {
             ("integer", "int32") => {
@@ -187,8 +213,9 @@ impl Check<'_> {
         if !fits {
             let known = is_known_format(kind, format);
             let how = if known { format!("with format {format}") } else { "(default format)".to_owned() };
-            self.whole(format!("Checked value must be of type {kind} {how} in {name}"));
+            self.whole(format!("{prefix} value must be of type {kind} {how} in {name}"));
         }
+        fits
     }
 
     fn list(&mut self, items: &[Tree], schema: &Tree, name: &str) {
@@ -243,6 +270,12 @@ impl Check<'_> {
             self.found.push(Error::required(self.at(&format!("{name}.{key}")), ""));
         }
     }
+}
+
+/// A number as Go shows it: without a fraction if it has none.
+#[allow(clippy::cast_possible_truncation)]
+fn as_number(number: f64) -> Tree {
+    if number.fract() == 0.0 { Tree::from(number as i64) } else { Tree::from(number) }
 }
 
 fn kind_of(value: &Tree) -> &'static str {
@@ -320,6 +353,19 @@ mod tests {
                 vec![
                     "v: Invalid value: 6:  in body should be a multiple of 4",
                     "v: Invalid value: 6:  in body should be less than or equal to 5",
+                ],
+            ),
+            (json!({"type": "number", "minimum": 1.5}), json!(1), vec![]),
+            (
+                json!({"type": "number", "multipleOf": 0.5}),
+                json!(1),
+                vec!["v: Invalid value: 0: factor MultipleOf declared for  must be positive: 0"],
+            ),
+            (
+                json!({"type": "integer", "minimum": 1.5}),
+                json!(2),
+                vec![
+                    "v: Invalid value: \"\": Minimum boundary value must be of type integer (default format) in ",
                 ],
             ),
             (
