@@ -102,7 +102,7 @@ fn coerce_metadata(object: &mut Tree, origin: Origin, path: &str) -> Result<Vec<
     let decoded = match (decode_tree(given.clone(), object_meta()), origin) {
         (Ok(decoded), _) => decoded,
         (Err(error), Origin::Client) => return Err(error),
-        (Err(_), Origin::Storage) => well_formed_part(&given),
+        (Err(_), Origin::Storage) => well_formed_part(&given)?,
     };
     object["metadata"] = decoded.tree;
     Ok(decoded.problems.iter().filter_map(|problem| unknown_below(problem, path)).collect())
@@ -117,9 +117,13 @@ fn unknown_below(problem: &StrictProblem, path: &str) -> Option<String> {
 }
 
 /// What can be decoded of malformed metadata, field by field.
-fn well_formed_part(metadata: &Tree) -> Decoded {
+fn well_formed_part(metadata: &Tree) -> Result<Decoded, DecodeError> {
+    let Some(fields) = metadata.as_object() else {
+        let why = format!("invalid metadata: expected object, got {}", go_type(metadata));
+        return Err(DecodeError::Form(why));
+    };
     let mut out = Decoded { tree: Tree::Object(serde_json::Map::new()), problems: Vec::new() };
-    for (name, value) in metadata.as_object().into_iter().flatten() {
+    for (name, value) in fields {
         let alone = Tree::Object(serde_json::Map::from_iter([(name.clone(), value.clone())]));
         let Ok(mut one) = decode_tree(alone, object_meta()) else { continue };
         out.problems.append(&mut one.problems);
@@ -127,7 +131,7 @@ fn well_formed_part(metadata: &Tree) -> Decoded {
             all.extend(field);
         }
     }
-    out
+    Ok(out)
 }
 
 /// Walks to the embedded resources.
@@ -183,6 +187,8 @@ impl Coercer {
         let given = object.get("metadata").cloned().unwrap_or_default();
         match coerce_metadata(object, self.origin, &path.to_string()) {
             Ok(mut unknown) => self.unknown.append(&mut unknown),
+            // What is no metadata at all was stored so, and stays.
+            Err(_) if self.origin == Origin::Storage => {}
             Err(error) => return Err(Error::invalid(path, given, error.to_string())),
         }
         Ok(())

@@ -9,6 +9,7 @@ use steersman_apimachinery::time::{human_duration, parse};
 
 use crate::jsonpath::JsonPath;
 use crate::texts::texts;
+use crate::validate::truncated;
 
 /// One column of what `kubectl get` prints.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +85,7 @@ impl PrinterColumn {
             (_, None) => Value::Null,
             ("string", Some(value)) => text(value).into(),
             ("integer", Some(Value::Number(n))) => {
-                n.as_i64().or_else(|| n.as_f64().map(|f| f as i64)).map_or(Value::Null, Value::from)
+                n.as_i64().or_else(|| n.as_f64().map(truncated)).map_or(Value::Null, Value::from)
             }
             ("number", Some(Value::Number(n))) => n.as_f64().map_or(Value::Null, Value::from),
             ("boolean", Some(Value::Bool(b))) => (*b).into(),

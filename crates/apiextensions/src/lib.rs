@@ -28,6 +28,8 @@ mod validate;
 mod apply;
 mod columns;
 mod fields;
+#[cfg(test)]
+mod interop;
 mod jsonpath;
 mod openapi;
 mod scale;

@@ -41,7 +41,7 @@ pub fn is_printable(c: char) -> bool {
 
 /// `value` as Go's `json.Marshal` prints it: compact, keys sorted, `<`, `>` and `&` escaped.
 pub fn json(value: &Value) -> String {
-    let text = value.to_string();
+    let text = with_go_numbers(value).to_string();
     if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
         return text;
     }
@@ -51,6 +51,21 @@ pub fn json(value: &Value) -> String {
         .replace('&', "\\u0026")
         .replace('\u{2028}', "\\u2028")
         .replace('\u{2029}', "\\u2029")
+}
+
+/// Go writes whole floats without a fraction, as far as they have no exponent.
+fn with_go_numbers(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|f| number.is_f64() && f.fract() == 0.0 && f.abs() < 1e18);
+            whole.map_or_else(|| value.clone(), |whole| (whole as i64).into())
+        }
+        Value::Array(items) => items.iter().map(with_go_numbers).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), with_go_numbers(value))).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// `value` as Go's `%v` prints a decoded JSON value: `map[a:1 b:[x y]]`, `<nil>`.
@@ -79,10 +94,10 @@ fn go_number(number: &serde_json::Number) -> String {
     }
 }
 
-/// A `float64` as Go's `%v` prints it: the shortest digits, with an exponent below 1e-4 and from 1e21 on.
+/// A `float64` as Go's `%v` prints it: the shortest digits, with an exponent below 1e-4 and from a million on.
 pub fn go_float(float: f64) -> String {
     let magnitude = float.abs();
-    if float == 0.0 || (1e-4..1e21).contains(&magnitude) || !float.is_finite() {
+    if float == 0.0 || (1e-4..1e6).contains(&magnitude) || !float.is_finite() {
         return float.to_string();
     }
     let text = format!("{float:e}");
@@ -123,6 +138,11 @@ mod tests {
     }
 
     #[test]
+    fn json_writes_whole_floats_as_integers() {
+        assert_eq!(json(&serde_json::json!({"a": [2.0, 2.5, 1]})), r#"{"a":[2,2.5,1]}"#);
+    }
+
+    #[test]
     fn json_escapes_html() {
         assert_eq!(json(&serde_json::json!({"a": "<b>&"})), r#"{"a":"\u003cb\u003e\u0026"}"#);
     }
@@ -132,7 +152,8 @@ mod tests {
         let cases = [
             (10.0, "10"),
             (0.5, "0.5"),
-            (1e20, "100000000000000000000"),
+            (999999.5, "999999.5"),
+            (1_234_567.0, "1.234567e+06"),
             (1e21, "1e+21"),
             (1.5e-7, "1.5e-07"),
             (0.0001, "0.0001"),

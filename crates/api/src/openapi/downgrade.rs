@@ -7,8 +7,9 @@ const PRESERVES: &str = "x-kubernetes-preserve-unknown-fields";
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const OF_OBJECTS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// The definition of a whole object. Of one that keeps unknown fields nothing is said but what it is.
-pub(super) fn to_v2(schema: Value) -> Value {
+/// A custom resource's definition of v3 in the form of v2. Of an object that keeps unknown fields nothing is said but
+/// what it is.
+pub fn to_v2(schema: Value) -> Value {
     let Value::Object(map) = schema else { return schema };
     if !is(&map, PRESERVES) {
         return Value::Object(downgrade(map));
@@ -33,7 +34,6 @@ fn downgrade(mut map: Map<String, Value>) -> Map<String, Value> {
     inline_reference(&mut map);
     ["allOf", "anyOf", "oneOf", "not"].into_iter().for_each(|name| drop(map.remove(name)));
     let preserves = is(&map, PRESERVES);
-    loosen_required(&mut map, preserves);
     if map.remove("nullable") == Some(Value::Bool(true)) {
         // A client of v2 would refuse null where the server takes it.
         map.remove("type");
@@ -43,6 +43,7 @@ fn downgrade(mut map: Map<String, Value>) -> Map<String, Value> {
         close(&mut map);
         map.remove("properties");
     }
+    loosen_required(&mut map, preserves);
     // Clients do not cope with a list without items, nor with an object that has more than is said.
     let kind = map.get("type").and_then(Value::as_str);
     if kind == Some("array") && !map.contains_key("items") || preserves && kind == Some("object") {

@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::catalog::catalog;
 use descriptions::Descriptions;
 
+pub use downgrade::to_v2;
 pub use v2::{v2_json, v2_protobuf};
 pub use v3::v3_json;
 

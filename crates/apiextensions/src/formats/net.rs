@@ -59,7 +59,7 @@ fn is_host(host: &str) -> bool {
     let fits = |(at, b): (usize, u8)| match b {
         b'%' => escaped(at),
         b if b >= 0x80 || b.is_ascii_alphanumeric() => true,
-        b => b"-_.~!$&'()*+,;=:[]<>\"".contains(&b),
+        b => b"-_.~!$&'()*+,;=<>\"".contains(&b),
     };
     is_port(port) && name.bytes().enumerate().all(fits) && has_whole_escapes(name)
 }

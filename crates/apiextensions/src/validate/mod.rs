@@ -15,6 +15,7 @@ use steersman_apimachinery::field::{ErrorList, Path};
 use crate::Schema;
 use crate::correlate::Correlated;
 use crate::place::Place;
+pub(crate) use outcome::truncated;
 use walk::Walk;
 
 impl Schema {

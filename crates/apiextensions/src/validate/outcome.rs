@@ -69,6 +69,13 @@ impl Number {
         number.as_i64().map(Self::Int).or_else(|| number.as_f64().map(Self::Float))
     }
 
+    pub(super) fn to_value(self) -> Value {
+        match self {
+            Self::Int(int) => int.into(),
+            Self::Float(float) => float.into(),
+        }
+    }
+
     pub(super) fn as_f64(self) -> f64 {
         match self {
             Self::Int(int) => int as f64,
@@ -86,4 +93,10 @@ pub(super) fn is_whole(float: f64) -> bool {
     }
     let rounded = float.round();
     float == rounded || rounded != 0.0 && (float - rounded).abs() < 1e-9 * rounded.abs()
+}
+
+/// A float's whole part. What is out of range is the lowest integer, as in Go on common machines.
+pub(crate) fn truncated(float: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&float) { float as i64 } else { i64::MIN }
 }

@@ -4,7 +4,7 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::Error;
 use steersman_apimachinery::quote::go_float;
 
-use super::outcome::{Number, Outcome, Problem, is_whole};
+use super::outcome::{Number, Outcome, Problem, is_whole, truncated};
 use super::walk::Walk;
 use crate::place::Place;
 use crate::schema::{Bound, Checks, FormatRule, Node, Type};
@@ -71,8 +71,8 @@ impl Walk<'_> {
         }
         if let Some(factor) = checks.multiple_of {
             let native = self.check_limit(&range, factor, "MultipleOf", place, &mut out);
-            let native = if native { number } else { Number::Float(number.as_f64()) };
-            out.merge(self.multiple_of(native, factor, value, place).into());
+            let number = if native { number } else { Number::Float(number.as_f64()) };
+            out.merge(self.multiple_of(number, factor, place).into());
         }
         let limits =
             [("Maximum boundary", checks.maximum, true), ("Minimum boundary", checks.minimum, false)];
@@ -81,7 +81,7 @@ impl Walk<'_> {
             let native = self.check_limit(&range, bound.value, name, place, &mut out);
             let number = if native { number } else { Number::Float(number.as_f64()) };
             if let Some(words) = beyond(number, bound, is_maximum) {
-                out.add(self.invalid(place, value.clone(), &words));
+                out.add(self.invalid(place, number.to_value(), &words));
             }
         }
         out
@@ -113,10 +113,10 @@ impl Walk<'_> {
         self.unplaced(format!("{name} value must be of type {of} in {}", place.loose()))
     }
 
-    fn multiple_of(&self, number: Number, factor: f64, value: &Tree, place: &Place<'_>) -> Option<Problem> {
+    fn multiple_of(&self, number: Number, factor: f64, place: &Place<'_>) -> Option<Problem> {
         let (shown, fits) = match number {
             Number::Int(int) => {
-                let factor = factor as i64;
+                let factor = truncated(factor);
                 (factor as f64, factor > 0 && int % factor == 0)
             }
             Number::Float(float) if factor < 1.0 => (factor, is_whole(1.0 / factor * float)),
@@ -129,14 +129,17 @@ impl Walk<'_> {
             return Some(Problem { error: Error::invalid(self.path(place), shown, text.clone()), text });
         }
         let words = format!("should be a multiple of {}", go_float(shown));
-        (!fits).then(|| self.invalid(place, value.clone(), &words))
+        (!fits).then(|| self.invalid(place, number.to_value(), &words))
     }
 }
 
 /// What is wrong with a number beyond a bound. Whole numbers are compared with the whole part of the bound.
 fn beyond(number: Number, bound: Bound, is_maximum: bool) -> Option<String> {
     let (ordering, shown) = match number {
-        Number::Int(int) => (int.partial_cmp(&(bound.value as i64))?, (bound.value as i64).to_string()),
+        Number::Int(int) => {
+            let whole = truncated(bound.value);
+            (int.cmp(&whole), whole.to_string())
+        }
         Number::Float(float) => (float.partial_cmp(&bound.value)?, go_float(bound.value)),
     };
     let outside = if is_maximum { ordering.is_gt() } else { ordering.is_lt() };

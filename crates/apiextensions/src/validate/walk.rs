@@ -5,7 +5,7 @@ use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, Path};
 use steersman_apimachinery::quote::{json, quote};
 
-use super::outcome::{Number, Outcome, Problem, is_whole};
+use super::outcome::{Number, Outcome, Problem, is_whole, truncated};
 use crate::correlate::Correlated;
 use crate::place::Place;
 use crate::schema::{Additional, Checks, Node, Type};
@@ -231,7 +231,7 @@ fn type_mismatch<'a>(node: &'a Node, value: &Tree) -> Option<(&'a str, &'static 
 /// them.
 fn is_allowed(value: &Tree, allowed: &Value) -> bool {
     match (Number::of(value), Number::of(allowed)) {
-        (Some(Number::Float(value)), Some(Number::Int(allowed))) => value as i64 == allowed,
+        (Some(Number::Float(value)), Some(Number::Int(allowed))) => truncated(value) == allowed,
         (Some(value), Some(Number::Float(allowed))) => value.as_f64() == allowed,
         _ => !value.is_null() && value == allowed,
     }
