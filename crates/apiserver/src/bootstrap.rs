@@ -126,7 +126,12 @@ async fn settle(
     }
 }
 
-async fn ask(server: &ApiServer, method: Method, uri: &str, body: Option<Tree>) -> Result<Tree, ApiError> {
+pub async fn ask(
+    server: &ApiServer,
+    method: Method,
+    uri: &str,
+    body: Option<Tree>,
+) -> Result<Tree, ApiError> {
     let user = User {
         name: "system:apiserver".to_owned(),
         groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],

@@ -1,19 +1,21 @@
-//! The request chain, in upstream's order: what is asked, who asks, as whom, may they, then the answer; around it an
-//! id, a time limit, and a net for panics.
+//! The request chain, in upstream's order: what is asked, who asks, as whom, whether it is their turn, may they, then
+//! the answer; around it an id, a time limit, and a net for panics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use http::header::WARNING;
+use http::header::{RETRY_AFTER, WARNING};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use steersman_apimachinery::status::ApiError;
+use tokio_util::sync::CancellationToken;
 
 use crate::authentication::impersonate;
 use crate::authorization::require;
 use crate::dispatch;
+use crate::flow_control::{Asked, FlowControl, Matched};
 use crate::request::{Attributes, User};
 use crate::server::Inner;
 use crate::wire::body::{Body, Response};
@@ -27,6 +29,8 @@ use crate::wire::warning::Warnings;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+const MATCHED_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const MATCHED_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 
 /// A request on its way through the chain.
 pub struct Exchange {
@@ -38,6 +42,10 @@ pub struct Exchange {
     pub warnings: Warnings,
     /// Method, headers and extensions.
     pub parts: Parts,
+    /// Its flow schema and priority level, once they are known.
+    pub matched: Option<Matched>,
+    /// Cancelled when the client of a write leaves.
+    pub gone: Option<CancellationToken>,
 }
 
 /// Answers a request, whatever happens.
@@ -46,7 +54,7 @@ pub async fn handle(server: Arc<Inner>, request: Request<Body>) -> Response {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
     let id = audit_id(&parts);
-    let exchange = Exchange { info, query, warnings: Warnings::default(), parts };
+    let exchange = Exchange { info, query, warnings: Warnings::default(), parts, matched: None, gone: None };
     let mut response = in_time(server, exchange, body).await;
     response.headers_mut().insert(AUDIT_ID, id);
     response
@@ -54,7 +62,7 @@ pub async fn handle(server: Arc<Inner>, request: Request<Body>) -> Response {
 
 /// Answers within the time limit. A write goes on to its end in a task that the server waits for, also when its
 /// client leaves or the time is over: what was reserved for it must not be given back while it may yet be stored.
-async fn in_time(server: Arc<Inner>, exchange: Exchange, body: Body) -> Response {
+async fn in_time(server: Arc<Inner>, mut exchange: Exchange, body: Body) -> Response {
     if exchange.info.is_long_running() {
         return measured(server, exchange, body).await;
     }
@@ -62,6 +70,9 @@ async fn in_time(server: Arc<Inner>, exchange: Exchange, body: Body) -> Response
     let outcome = if exchange.parts.method.is_safe() {
         tokio::time::timeout(REQUEST_TIMEOUT, measured(server, exchange, body)).await.ok().map(Ok)
     } else {
+        let gone = CancellationToken::new();
+        exchange.gone = Some(gone.clone());
+        let _client = gone.drop_guard();
         let writing = server.writes.clone().spawn(measured(server, exchange, body));
         tokio::time::timeout(REQUEST_TIMEOUT, writing).await.ok()
     };
@@ -82,6 +93,10 @@ async fn measured(server: Arc<Inner>, mut exchange: Exchange, body: Body) -> Res
     let started = Instant::now();
     let mut response = guarded(&server, &mut exchange, body).await;
     server.metrics.request(&exchange.info, response.status(), started.elapsed());
+    if let Some(Matched { schema, level }) = exchange.matched {
+        response.headers_mut().insert(MATCHED_SCHEMA, schema);
+        response.headers_mut().insert(MATCHED_LEVEL, level);
+    }
     for warning in exchange.warnings.headers() {
         response.headers_mut().append(WARNING, warning);
     }
@@ -124,8 +139,49 @@ async fn guarded(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Re
 
 async fn process(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Result<Response, ApiError> {
     let user = identify(server, &mut exchange.parts).await?;
-    require(&*server.authorizer, &attributes(&exchange.info, &exchange.query, &user)).await?;
-    dispatch::dispatch(server, exchange, &user, body).await
+    match server.flow_control.clone() {
+        None => allowed(server, exchange, &user, body).await,
+        Some(flow) => in_turn(server, &flow, exchange, &user, body).await,
+    }
+}
+
+/// Waits for the request's turn; its seats are free again when the answer is there.
+async fn in_turn(
+    server: &Arc<Inner>,
+    flow: &FlowControl,
+    exchange: &mut Exchange,
+    user: &Arc<User>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Exchange { info, query, gone, .. } = &*exchange;
+    match flow.admit(&server.storage, Asked { info, query, user, gone: gone.as_ref() }).await {
+        Ok(admitted) => {
+            exchange.matched.clone_from(&admitted.matched);
+            allowed(server, exchange, user, body).await
+        }
+        Err(refused) => {
+            exchange.matched = Some(refused.matched);
+            Ok(too_many_requests())
+        }
+    }
+}
+
+/// Upstream refuses in plain text; clients make a `Status` with the reason `TooManyRequests` of the code.
+fn too_many_requests() -> Response {
+    let text = "Too many requests, please try again later.\n";
+    let mut response = respond::text(StatusCode::TOO_MANY_REQUESTS, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+async fn allowed(
+    server: &Arc<Inner>,
+    exchange: &mut Exchange,
+    user: &Arc<User>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    require(&*server.authorizer, &attributes(&exchange.info, &exchange.query, user)).await?;
+    dispatch::dispatch(server, exchange, user, body).await
 }
 
 async fn identify(server: &Inner, parts: &mut Parts) -> Result<Arc<User>, ApiError> {

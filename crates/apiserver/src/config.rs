@@ -6,6 +6,7 @@ use std::sync::Arc;
 use steersman_apimachinery::status::ApiError;
 use steersman_store::BoxFuture;
 
+use crate::flow_control::FlowControl;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
 use crate::storage::Storage;
 
@@ -17,6 +18,9 @@ pub struct Config {
     pub authenticator: Arc<dyn Authenticator>,
     /// Decides who may what.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Priority and fairness; nothing is limited without it. Whoever makes it runs [`FlowControl::run`] as long as the
+    /// server serves.
+    pub flow_control: Option<Arc<FlowControl>>,
     /// The admission plugins in the order in which they run.
     pub admission: Vec<Box<dyn Admission>>,
     /// Resources and subresources whose POST is acted on instead of stored.

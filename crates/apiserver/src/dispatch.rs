@@ -37,7 +37,7 @@ pub async fn dispatch(
     if let Some(connector) = subresource.and_then(|s| connect::find(&entry, s)) {
         return connector.connect(server, exchange, user, body).await;
     }
-    let Exchange { info, query, warnings, parts } = exchange;
+    let Exchange { info, query, warnings, parts, .. } = exchange;
     check_verb(&entry, subresource, info)?;
     let call = Call {
         server,

@@ -13,6 +13,7 @@ pub mod request;
 pub mod admission;
 pub mod authentication;
 pub mod authorization;
+pub mod flow_control;
 pub mod reviews;
 pub mod security;
 pub mod tokens;

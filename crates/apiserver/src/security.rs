@@ -75,7 +75,8 @@ fn health(indexes: &Arc<Indexes>) -> Vec<HealthCheck> {
     ]
 }
 
-fn check(
+/// A check of the readiness that is told at once.
+pub(crate) fn check(
     name: &'static str,
     why: &'static str,
     well: impl Fn() -> bool + Send + Sync + 'static,

@@ -17,6 +17,7 @@ use crate::chain;
 use crate::config::{Component, Config, HealthCheck, IssuerDocuments, StartError, Version};
 use crate::connect::Kubelets;
 use crate::custom::Definitions;
+use crate::flow_control::FlowControl;
 use crate::metrics::Metrics;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
 use crate::storage::Storage;
@@ -31,6 +32,7 @@ pub struct Inner {
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) flow_control: Option<Arc<FlowControl>>,
     pub(crate) admission: Vec<Box<dyn Admission>>,
     pub(crate) creators: BTreeMap<Target, Arc<dyn Creator>>,
     pub(crate) version: Version,
@@ -63,6 +65,7 @@ impl ApiServer {
             storage: config.storage,
             authenticator: config.authenticator,
             authorizer: config.authorizer,
+            flow_control: config.flow_control,
             admission: config.admission,
             creators,
             version: config.version,

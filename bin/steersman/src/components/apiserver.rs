@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use steersman_apiserver::authorization::bootstrap;
+use steersman_apiserver::flow_control::FlowControl;
 use steersman_apiserver::request::User;
 use steersman_apiserver::security::Security;
 use steersman_apiserver::{
@@ -28,6 +29,10 @@ use crate::settings::{CLUSTER_DOMAIN, DataDirArgument, host_name, service_addres
 
 /// The ports that NodePort services get, as upstream's default.
 pub const NODE_PORTS: RangeInclusive<u16> = 30000..=32767;
+/// Upstream's defaults of `--max-requests-inflight` and `--max-mutating-requests-inflight`: priority and fairness shares
+/// out the sum of both.
+pub const REQUESTS_INFLIGHT: u32 = 400;
+pub const MUTATING_REQUESTS_INFLIGHT: u32 = 200;
 /// Name of the cluster in kubeconfigs.
 pub const CLUSTER: &str = "steersman";
 
@@ -53,6 +58,12 @@ pub struct Arguments {
     /// Ports of NodePort services.
     #[arg(long, default_value = "30000-32767", value_parser = port_range, value_name = "FROM-TO")]
     service_node_port_range: RangeInclusive<u16>,
+    /// With --max-mutating-requests-inflight, the seats that priority and fairness shares out.
+    #[arg(long, default_value_t = REQUESTS_INFLIGHT, value_name = "SEATS")]
+    max_requests_inflight: u32,
+    /// See --max-requests-inflight.
+    #[arg(long, default_value_t = MUTATING_REQUESTS_INFLIGHT, value_name = "SEATS")]
+    max_mutating_requests_inflight: u32,
 }
 
 /// How an API server is set up, and which flags say so.
@@ -65,6 +76,8 @@ pub struct Options {
     pub node_ports: RangeInclusive<u16>,
     pub port_flag: &'static str,
     pub services_flag: &'static str,
+    /// Seats for requests, all levels of priority and fairness together.
+    pub requests_inflight: u32,
     /// Where the scheduler and the controllers run.
     pub components: [Component; 2],
 }
@@ -103,6 +116,10 @@ impl Arguments {
             node_ports: self.service_node_port_range.clone(),
             port_flag: "--secure-port",
             services_flag: "--service-cluster-ip-range",
+            requests_inflight: self
+                .max_requests_inflight
+                .saturating_add(self.max_mutating_requests_inflight)
+                .clamp(1, 1_000_000),
             components: components(Place::Port(scheduler::PORT), Place::Port(controller_manager::PORT)),
         })
     }
@@ -231,10 +248,14 @@ async fn serve(
         Ok(())
     });
     let kubelet_client = identity(pki, "apiserver-kubelet-client", Profile::apiserver_kubelet_client())?;
+    let flow_control = Arc::new(FlowControl::new(options.requests_inflight));
+    let mut health = security.health;
+    health.extend(flow_control.health());
     let config = Config {
         storage: storage.clone(),
         authenticator: security.authenticator,
         authorizer: security.authorizer,
+        flow_control: Some(flow_control.clone()),
         admission: security.admission,
         creators: security.creators,
         version: Version::default(),
@@ -245,13 +266,18 @@ async fn serve(
         advertise: SocketAddr::new(advertise, port),
         service_address: service,
         issuer: Some(security.issuer),
-        health: security.health,
+        health,
         components: options.components.to_vec(),
     };
     let server = ApiServer::new(config).await?;
     let (custom, stop) = (server.clone(), parts.stop.clone());
     parts.spawn("custom resources", async move {
         custom.run_custom_resources(stop).await;
+        Ok(())
+    });
+    let (limited, watched, stop) = (server.clone(), storage.clone(), parts.stop.clone());
+    parts.spawn("priority and fairness", async move {
+        flow_control.run(&watched, &limited, stop).await;
         Ok(())
     });
     bootstrap::apply(&server.handler(), &*storage).await?;

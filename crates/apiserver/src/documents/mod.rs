@@ -24,6 +24,12 @@ pub async fn answer(server: &Inner, exchange: &Exchange) -> Result<Response, Api
     }
     match parts.as_slice() {
         ["version"] => Ok(respond::json_document(StatusCode::OK, &version(server), true)),
+        ["debug", "api_priority_and_fairness", table] => {
+            let details = exchange.query.non_empty("includeRequestDetails").is_some();
+            let found = server.flow_control.as_ref().and_then(|flow| flow.dump(table, details));
+            let missing = || respond::text(StatusCode::NOT_FOUND, "404 page not found\n");
+            Ok(found.map_or_else(missing, |table| respond::text(StatusCode::OK, table)))
+        }
         ["metrics"] => Ok(metrics(server)),
         [kind @ ("healthz" | "livez" | "readyz"), check @ ..] => {
             Ok(health::answer(server, kind, check, &exchange.query).await)
@@ -89,7 +95,10 @@ fn version(server: &Inner) -> serde_json::Value {
 }
 
 fn metrics(server: &Inner) -> Response {
-    let text = server.metrics.text(&server.version.git_version);
+    let mut text = server.metrics.text(&server.version.git_version);
+    if let Some(flow) = &server.flow_control {
+        text.push_str(&flow.metrics());
+    }
     respond::with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body::whole(text))
 }
 

@@ -15,6 +15,7 @@ use steersman_store::{
 };
 
 use crate::authorization::Source;
+use crate::flow_control::Size;
 use crate::hooks::HookTable;
 use crate::object::form::Form;
 use crate::request::ObjectReader;
@@ -161,6 +162,16 @@ impl Storage {
             Err(_) => None,
         };
         Some(Source { store: self.store.clone(), prefix, decode: Box::new(decode) })
+    }
+
+    /// How much there is of a resource; the sizes of the first `sample` objects stand for those of all.
+    pub async fn size(&self, entry: &Entry, sample: usize) -> Result<Size, ApiError> {
+        let options = RangeOptions { limit: Some(sample), ..RangeOptions::default() };
+        let page = self.range(entry, "", options).await.map_err(failure::of_store)?;
+        let bytes: u64 = page.records.iter().map(|record| record.value.len() as u64).sum();
+        let sampled = page.records.len() as u64;
+        let objects = sampled + page.remaining as u64;
+        Ok(Size { objects, average_bytes: bytes.div_ceil(sampled.max(1)) })
     }
 
     /// All objects of a resource as trees, at one revision.

@@ -23,6 +23,7 @@ use steersman_apimachinery::Tree;
 use steersman_store::{BoxFuture, MemoryStore};
 use tower::Service;
 
+use crate::flow_control::FlowControl;
 use crate::request::{Attributes, Authenticator, Authorizer, Decision, User};
 use crate::wire::body::{self, Body};
 use crate::{
@@ -107,19 +108,25 @@ impl Answer {
 
 impl Harness {
     pub async fn new() -> Self {
-        Self::start(None, Arc::new(NoCredentials)).await
+        Self::start(None, Arc::new(NoCredentials), None).await
+    }
+
+    /// A server with priority and fairness; the test runs it.
+    pub async fn limited(flow_control: Arc<FlowControl>) -> Self {
+        Self::start(None, Arc::new(NoCredentials), Some(flow_control)).await
     }
 
     /// A server that reaches kubelets; `open` takes everybody for `admin`.
     pub async fn with_kubelets(tls: Arc<rustls::ClientConfig>, open: bool) -> Self {
         let authenticator: Arc<dyn Authenticator> =
             if open { Arc::new(Everybody) } else { Arc::new(NoCredentials) };
-        Self::start(Some(tls), authenticator).await
+        Self::start(Some(tls), authenticator, None).await
     }
 
     async fn start(
         kubelet_tls: Option<Arc<rustls::ClientConfig>>,
         authenticator: Arc<dyn Authenticator>,
+        flow_control: Option<Arc<FlowControl>>,
     ) -> Self {
         let store = Arc::new(MemoryStore::default());
         let range = AddressRange::new([10, 96, 0, 0].into(), 16).expect("a range");
@@ -130,6 +137,7 @@ impl Harness {
             storage,
             authenticator,
             authorizer: Arc::new(AllButNobody),
+            flow_control,
             admission: Vec::new(),
             creators: Vec::new(),
             version: Version::default(),
