@@ -126,21 +126,32 @@ impl CustomType {
 }
 
 impl Version {
-    /// Every problem of an object; with `old`, of a change: what was wrong before may stay as it is.
+    /// Every value that is not as its schema says; with `old`, of a change: what was wrong before may stay as it is.
     pub fn validate(&self, new: &Tree, old: Option<&Tree>) -> ErrorList {
-        let (mut found, lists) = match old {
-            None => (self.schema.validate(new), self.schema.validate_lists(new)),
-            Some(old) => (self.schema.validate_update(new, old), self.schema.validate_lists_update(new, old)),
-        };
-        found.extend(lists);
+        match old {
+            None => self.schema.validate(new),
+            Some(old) => self.schema.validate_update(new, old),
+        }
+    }
+
+    /// What else is wrong: embedded objects, checked alike on create and on update, and items that occur twice.
+    pub fn validate_parts(&self, new: &Tree, old: Option<&Tree>) -> ErrorList {
+        let mut found = self.schema.validate_embedded(new);
+        found.extend(match old {
+            None => self.schema.validate_lists(new),
+            Some(old) => self.schema.validate_lists_update(new, old),
+        });
         found
     }
 
-    /// The problems of a change of the status.
+    /// The values of a change of the status.
     pub fn validate_status(&self, new: &Tree, old: &Tree) -> ErrorList {
-        let mut found = self.schema.validate_status_update(new, old);
-        found.extend(self.schema.validate_lists_update(new, old));
-        found
+        self.schema.validate_status_update(new, old)
+    }
+
+    /// What else is wrong with a change of the status.
+    pub fn validate_status_parts(&self, new: &Tree, old: &Tree) -> ErrorList {
+        self.schema.validate_lists_update(new, old)
     }
 }
 

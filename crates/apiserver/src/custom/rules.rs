@@ -54,10 +54,12 @@ impl Strategy for CustomRules {
     }
 
     fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
-        let mut found = self.kind.version().validate(tree, None);
+        let version = self.kind.version();
+        let mut found = version.validate(tree, None);
         if let Some(scale) = &self.scale {
             found.extend(scale.validate(tree));
         }
+        found.extend(version.validate_parts(tree, None));
         found
     }
 
@@ -69,6 +71,11 @@ impl Strategy for CustomRules {
         if let Some(scale) = &self.scale {
             found.extend(if status_only { scale.validate_status(new) } else { scale.validate(new) });
         }
+        found.extend(if status_only {
+            version.validate_status_parts(new, old)
+        } else {
+            version.validate_parts(new, Some(old))
+        });
         found
     }
 

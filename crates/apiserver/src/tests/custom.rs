@@ -157,6 +157,28 @@ async fn objects_follow_their_schema() {
 }
 
 #[tokio::test]
+async fn embedded_objects_are_objects() {
+    let h = serving().await;
+    let mut definition = definition();
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    definition.pointer_mut(spec).expect("properties")["template"] = json!({"type": "object",
+        "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true});
+    established(&h, &definition).await;
+    let mut object = crontab("a", "x");
+    object["spec"]["template"] =
+        json!({"apiVersion": "v1", "metadata": {"name": "a/b", "odd": 1}, "free": 1});
+    let refused = h.post(CRONTABS, &object).await.failure();
+    let why = "CronTab.example.com \"a\" is invalid: [spec.template.kind: Required value, \
+               spec.template.metadata.name: Invalid value: \"a/b\": may not contain '/']";
+    assert_eq!(refused, (422, "Invalid".to_owned(), why.to_owned()));
+    object["spec"]["template"]["kind"] = json!("Pod");
+    object["spec"]["template"]["metadata"]["name"] = json!("a");
+    let made = h.post(CRONTABS, &object).await.ok();
+    let want = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "free": 1});
+    assert_eq!(made["spec"]["template"], want);
+}
+
+#[tokio::test]
 async fn wrong_bodies_are_refused_in_upstreams_words() {
     let h = serving().await;
     established(&h, &definition()).await;
