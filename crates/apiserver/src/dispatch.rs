@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::chain::Exchange;
 use crate::request::User;
 use crate::routes::Entry;
-use crate::row::Subresource;
+use crate::row::{Row, Subresource};
 use crate::server::Inner;
 use crate::wire::body::{self, Body, Response};
 use crate::wire::info::RequestInfo;
@@ -80,12 +80,12 @@ async fn find_newest(server: &Inner, exchange: &Exchange) -> Result<Option<Arc<E
     }
 }
 
-/// The resource; `None` if nothing of its group and version is served.
+/// The resource; `None` if nothing built in of its group and version is served: upstream then answers as for any path.
 fn find(server: &Inner, exchange: &Exchange) -> Result<Option<Arc<Entry>>, ApiError> {
     let info = &exchange.info;
     let routes = server.storage.routes();
     let Some(entry) = routes.find(&info.group, &info.version, &info.resource) else {
-        return if routes.has_version(&info.group, &info.version) {
+        return if routes.has_built_in_version(&info.group, &info.version) {
             Err(ApiError::resource_not_served())
         } else {
             Ok(None)
@@ -95,7 +95,11 @@ fn find(server: &Inner, exchange: &Exchange) -> Result<Option<Arc<Entry>>, ApiEr
         true => info.named_in_path && !info.in_namespace,
         false => info.in_namespace,
     };
-    if misplaced { Err(ApiError::resource_not_served()) } else { Ok(Some(entry)) }
+    match (misplaced, entry.is_custom()) {
+        (false, _) => Ok(Some(entry)),
+        (true, true) => Ok(None),
+        (true, false) => Err(ApiError::resource_not_served()),
+    }
 }
 
 fn find_subresource<'e>(entry: &'e Entry, exchange: &Exchange) -> Result<Option<&'e Subresource>, ApiError> {
@@ -103,7 +107,13 @@ fn find_subresource<'e>(entry: &'e Entry, exchange: &Exchange) -> Result<Option<
     if name.is_empty() {
         return Ok(None);
     }
-    let found = entry.subresource(name).ok_or_else(ApiError::resource_not_served)?;
+    let found = entry.subresource(name).ok_or_else(|| {
+        let Row { group, plural, .. } = &entry.resource;
+        match entry.is_custom() {
+            true => ApiError::not_found(group, plural, &exchange.info.name),
+            false => ApiError::resource_not_served(),
+        }
+    })?;
     if !exchange.info.rest.is_empty() && name != "proxy" {
         return Err(ApiError::resource_not_served());
     }
@@ -134,5 +144,12 @@ fn check_verb(entry: &Entry, subresource: Option<&Subresource>, info: &RequestIn
     let placed = matches!(verb, Verb::List | Verb::Watch) || info.in_namespace == entry.is_namespaced();
     let on_collection = matches!(verb, Verb::List | Verb::Create | Verb::DeleteCollection);
     let fits = subresource.is_some() || verb == Verb::Watch || on_collection != info.named_in_path;
-    if allowed && placed && fits { Ok(()) } else { Err(ApiError::method_not_allowed()) }
+    match (allowed && placed && fits, entry.is_custom()) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            let Row { group, plural, .. } = &entry.resource;
+            Err(ApiError::method_not_supported(group, plural, &info.verb))
+        }
+        (false, false) => Err(ApiError::method_not_allowed()),
+    }
 }

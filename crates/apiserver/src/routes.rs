@@ -113,6 +113,11 @@ impl Routes {
         self.0.get(group).is_some_and(|versions| versions.contains_key(version))
     }
 
+    /// Whether anything built in is served in that version of a group.
+    pub fn has_built_in_version(&self, group: &str, version: &str) -> bool {
+        self.of_version(group, version).any(|entry| !entry.is_custom())
+    }
+
     /// The groups with their versions, in order of name.
     pub fn groups(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
         self.0.iter().map(|(group, versions)| (group.as_str(), versions.keys().map(String::as_str).collect()))

@@ -17,6 +17,7 @@ use crate::chain;
 use crate::config::{Component, Config, HealthCheck, IssuerDocuments, StartError, Version};
 use crate::connect::Kubelets;
 use crate::custom::Definitions;
+use crate::documents::DocumentCache;
 use crate::flow_control::FlowControl;
 use crate::metrics::Metrics;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
@@ -30,6 +31,7 @@ pub(crate) type Target = (&'static str, &'static str, &'static str);
 pub struct Inner {
     pub(crate) storage: Arc<Storage>,
     pub(crate) definitions: Arc<Definitions>,
+    pub(crate) documents: DocumentCache,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) flow_control: Option<Arc<FlowControl>>,
@@ -61,6 +63,7 @@ impl ApiServer {
             config.creators.into_iter().map(|c| ((c.group, c.resource, c.subresource), c.creator)).collect();
         config.storage.restore().await.map_err(StartError::Storage)?;
         let server = Self(Arc::new(Inner {
+            documents: DocumentCache::default(),
             definitions: Arc::new(Definitions::new(config.storage.clone())),
             storage: config.storage,
             authenticator: config.authenticator,

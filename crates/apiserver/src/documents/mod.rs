@@ -5,6 +5,7 @@ mod health;
 mod openapi;
 
 pub use discovery::version_priority;
+pub use openapi::DocumentCache;
 
 use http::{Method, StatusCode};
 use serde_json::json;

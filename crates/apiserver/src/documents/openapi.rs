@@ -1,9 +1,11 @@
 //! `/openapi/v2` and `/openapi/v3`: made from the catalogue and the resource table when somebody asks.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use steersman_api::openapi::{
     Action, PathSpec, Source, SubresourceSpec, V2_PROTOBUF, fingerprint, v2_json, v2_protobuf, v3_json,
@@ -24,17 +26,34 @@ const V2_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1
 
 /// Answers what follows `/openapi`; `None` if there is no such document.
 pub fn answer(server: &Inner, exchange: &Exchange, parts: &[&str]) -> Option<Response> {
-    let documents = Documents::new(&server.storage.routes());
+    let documents = &*server.documents.of(server.storage.routes());
     match parts {
-        ["v2"] => Some(v2(&documents, exchange)),
-        ["v3"] => Some(respond::json_document(StatusCode::OK, &index(&documents), false)),
-        ["v3", "api", version] => v3(&documents, exchange, ("", version)),
-        ["v3", "apis", group, version] => v3(&documents, exchange, (group, version)),
+        ["v2"] => Some(v2(documents, exchange)),
+        ["v3"] => Some(respond::json_document(StatusCode::OK, &index(documents), false)),
+        ["v3", "api", version] => v3(documents, exchange, ("", version)),
+        ["v3", "apis", group, version] => v3(documents, exchange, (group, version)),
         _ => None,
     }
 }
 
 type Definitions = BTreeMap<String, Value>;
+
+/// What the documents are made of, for the table of routes that somebody asked for last. What they were made of is let
+/// go with that table.
+#[derive(Default)]
+pub struct DocumentCache(Mutex<Option<(Weak<Routes>, Arc<Documents>)>>);
+
+impl DocumentCache {
+    fn of(&self, routes: Arc<Routes>) -> Arc<Documents> {
+        let known = |(of, _): &&(Weak<Routes>, _)| std::ptr::eq(of.as_ptr(), Arc::as_ptr(&routes));
+        if let Some((_, documents)) = self.0.lock().as_ref().filter(known) {
+            return documents.clone();
+        }
+        let documents = Arc::new(Documents::new(&routes));
+        *self.0.lock() = Some((Arc::downgrade(&routes), documents.clone()));
+        documents
+    }
+}
 
 /// What the documents are made of.
 struct Documents {

@@ -198,6 +198,16 @@ async fn wrong_bodies_are_refused_in_upstreams_words() {
     assert_eq!(h.post(CRONTABS, &other).await.code, 422);
     let update = h.put(&format!("{CRONTABS}/a"), &crontab("a", "y")).await.failure();
     assert!(update.2.contains("metadata.resourceVersion: Invalid value: 0x0"), "{}", update.2);
+    let subresource = h.get(&format!("{CRONTABS}/a/log")).await.failure();
+    assert_eq!((subresource.0, subresource.2.as_str()), (404, "crontabs.example.com \"a\" not found"));
+    let method = h.post(&format!("{CRONTABS}/a/status"), &crontab("a", "x")).await.failure();
+    let why = "create is not supported on resources of kind \"crontabs.example.com\"";
+    assert_eq!((method.0, method.2.as_str()), (405, why));
+    for uri in ["/apis/example.com/v1/crontabs/a", "/apis/example.com/v1/others"] {
+        assert_eq!(&h.get(uri).await.body[..], b"404 page not found\n", "{uri}");
+    }
+    let sent = h.with_body("POST", CRONTABS, "application/vnd.kubernetes.protobuf", b"k8s\0").await;
+    assert_eq!(sent.code, 415);
     let field = h.get(&format!("{CRONTABS}?fieldSelector=spec.size%3D1")).await.failure();
     assert_eq!((field.0, field.2.as_str()), (400, "field label not supported: spec.size"));
 }
