@@ -99,8 +99,14 @@ impl<'s> Keeper<'s> {
             self.terminating(tree, "InstanceDeletionInProgress", "CustomResource deletion is in progress")
                 .await?;
             let entry = Arc::new(rows::storage_entry(tree).map_err(ApiError::internal)?);
-            if self.delete_objects(&entry).await? > 0 {
-                return Ok(Next::LookAgain);
+            match self.delete_objects(&entry).await {
+                Ok(0) => {}
+                Ok(_) => return Ok(Next::LookAgain),
+                Err(error) => {
+                    let why = format!("could not issue all deletes: {}", error.message);
+                    self.terminating(tree, "InstanceDeletionFailed", &why).await?;
+                    return Err(error);
+                }
             }
         }
         self.change(tree, false, |old| {

@@ -19,6 +19,8 @@ pub struct Family {
     pub group: String,
     /// Kind of one object.
     pub kind: String,
+    /// Whether a webhook turns objects of one version into another's.
+    pub has_webhook: bool,
     /// Its versions, in the order of the definition.
     pub versions: Vec<Version>,
 }
@@ -111,7 +113,7 @@ impl CustomType {
         let mut tree: Tree = serde_json::from_slice(value).map_err(|e| e.to_string())?;
         let group = tree.api_version().split_once('/').map_or("", |(group, _)| group);
         if group == self.family.group && tree.api_version() != self.version().api_version {
-            tree.set("apiVersion", self.version().api_version.as_str());
+            self.rename(&mut tree)?;
         }
         // What is not known in the metadata or in the schema is dropped in silence.
         self.version().schema.coerce(&mut tree, Origin::Storage).map_err(|why| why.to_string())?;
@@ -120,8 +122,21 @@ impl CustomType {
 
     /// A tree of a sibling in this version: without conversion, versions differ in their name and their schema only.
     pub fn adopt(&self, tree: &mut Tree) -> Result<(), String> {
-        tree.set("apiVersion", self.version().api_version.as_str());
+        self.rename(tree)?;
         self.version().schema.coerce(tree, Origin::Storage).map(drop).map_err(|why| why.to_string())
+    }
+
+    /// Gives an object this version's name. Where a webhook converts, that would not be enough: such an object is
+    /// refused, since no webhook is asked yet.
+    fn rename(&self, tree: &mut Tree) -> Result<(), String> {
+        if self.family.has_webhook {
+            let (from, kind) = (tree.api_version(), &self.family.kind);
+            return Err(format!(
+                "conversion webhook for {from}, Kind={kind} failed: conversion webhooks are not supported"
+            ));
+        }
+        tree.set("apiVersion", self.version().api_version.as_str());
+        Ok(())
     }
 }
 

@@ -79,7 +79,8 @@ fn family(definition: &Tree) -> Result<Family, String> {
         version(&published, written, keeps)
     };
     let versions: Result<_, String> = definition.items_at("spec.versions").iter().map(version).collect();
-    Ok(Family { versions: versions?, kind, group })
+    let has_webhook = definition.str_at("spec.conversion.strategy") == "Webhook";
+    Ok(Family { versions: versions?, has_webhook, kind, group })
 }
 
 fn version(published: &Published<'_>, version: &Tree, keeps: bool) -> Result<Version, String> {

@@ -286,6 +286,26 @@ async fn a_changed_definition_changes_what_is_served() {
 }
 
 #[tokio::test]
+async fn what_a_webhook_must_convert_is_refused() {
+    let h = serving().await;
+    let mut both = definition();
+    both["spec"]["versions"] = json!([version("v1", true), version("v2", false)]);
+    both["spec"]["conversion"] = json!({"strategy": "Webhook", "webhook": {
+        "conversionReviewVersions": ["v1"], "clientConfig": {"url": "https://convert.example.com/"}}});
+    established(&h, &both).await;
+    h.post(CRONTABS, &crontab("a", "x")).await.ok();
+    let refused = h.get("/apis/example.com/v2/namespaces/default/crontabs/a").await.failure();
+    let why =
+        "conversion webhook for example.com/v1, Kind=CronTab failed: conversion webhooks are not supported";
+    assert!(refused.0 == 500 && refused.2.ends_with(why), "{refused:?}");
+    assert_eq!(h.get(CRONTABS).await.ok()["items"][0]["spec"]["cron"], "x");
+    h.delete(CRONTAB).await.ok();
+    while h.get(CRONTAB).await.code != 404 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_definition_takes_its_objects_along() {
     let h = serving().await;
     established(&h, &definition()).await;
