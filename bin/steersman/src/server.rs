@@ -72,6 +72,7 @@ pub async fn start(
         node_ports: NODE_PORTS,
         port_flag: "--api-port",
         services_flag: "--service-cidr",
+        audit: None,
         requests_inflight: apiserver::REQUESTS_INFLIGHT + apiserver::MUTATING_REQUESTS_INFLIGHT,
         components: apiserver::components(Place::SameProcess, Place::SameProcess),
     };

@@ -1,4 +1,5 @@
-//! The request chain, in upstream's order: what is asked, who asks, as whom, whether it is their turn, may they, then
+//! The request chain, in upstream's order: what is asked, who asks, what is written about it, as whom,
+//! whether it is their turn, may they, then
 //! the answer; around it an id, a time limit, and a net for panics.
 
 use std::panic::AssertUnwindSafe;
@@ -12,11 +13,12 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 use steersman_apimachinery::status::ApiError;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Trail;
 use crate::authentication::impersonate;
-use crate::authorization::require;
+use crate::authorization;
 use crate::dispatch;
 use crate::flow_control::{Asked, FlowControl, Matched};
-use crate::request::{Attributes, User};
+use crate::request::{Attributes, Decision, User, decide};
 use crate::server::Inner;
 use crate::wire::body::{Body, Response};
 use crate::wire::info::RequestInfo;
@@ -42,6 +44,10 @@ pub struct Exchange {
     pub warnings: Warnings,
     /// Method, headers and extensions.
     pub parts: Parts,
+    /// What the audit log wants of it.
+    pub trail: Option<Trail>,
+    /// Its id in logs.
+    pub id: HeaderValue,
     /// Its flow schema and priority level, once they are known.
     pub matched: Option<Matched>,
     /// Cancelled when the client of a write leaves.
@@ -54,7 +60,16 @@ pub async fn handle(server: Arc<Inner>, request: Request<Body>) -> Response {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
     let id = audit_id(&parts);
-    let exchange = Exchange { info, query, warnings: Warnings::default(), parts, matched: None, gone: None };
+    let exchange = Exchange {
+        info,
+        query,
+        warnings: Warnings::default(),
+        parts,
+        trail: None,
+        id: id.clone(),
+        matched: None,
+        gone: None,
+    };
     let mut response = in_time(server, exchange, body).await;
     response.headers_mut().insert(AUDIT_ID, id);
     response
@@ -100,7 +115,10 @@ async fn measured(server: Arc<Inner>, mut exchange: Exchange, body: Body) -> Res
     for warning in exchange.warnings.headers() {
         response.headers_mut().append(WARNING, warning);
     }
-    response
+    match exchange.trail {
+        Some(trail) => trail.answered(exchange.info.is_long_running(), response).await,
+        None => response,
+    }
 }
 
 /// The form in which errors are told.
@@ -123,7 +141,12 @@ async fn guarded(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Re
     // A panic may leave half-made values of this request only: shared state is changed by single statements.
     match AssertUnwindSafe(process(server, exchange, body)).catch_unwind().await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => respond::failure(&error, &errors),
+        Ok(Err(error)) => {
+            if let Some(trail) = &mut exchange.trail {
+                trail.failed(error.to_status());
+            }
+            respond::failure(&error, &errors)
+        }
         Err(panic) => {
             let what = panic
                 .downcast_ref::<&str>()
@@ -132,13 +155,16 @@ async fn guarded(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Re
                 .unwrap_or("unknown");
             tracing::error!(panic = what, path = exchange.info.path, "a request handler panicked");
             let message = "This request caused apiserver to panic. Look in the logs for details.";
+            if let Some(trail) = exchange.trail.take() {
+                trail.panicked(what);
+            }
             respond::failure(&ApiError::new(500, "InternalError", message), &errors)
         }
     }
 }
 
 async fn process(server: &Arc<Inner>, exchange: &mut Exchange, body: Body) -> Result<Response, ApiError> {
-    let user = identify(server, &mut exchange.parts).await?;
+    let user = identify(server, exchange).await?;
     match server.flow_control.clone() {
         None => allowed(server, exchange, &user, body).await,
         Some(flow) => in_turn(server, &flow, exchange, &user, body).await,
@@ -180,25 +206,50 @@ async fn allowed(
     user: &Arc<User>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    require(&*server.authorizer, &attributes(&exchange.info, &exchange.query, user)).await?;
+    let attributes = attributes(&exchange.info, &exchange.query, user);
+    let decision = decide(&*server.authorizer, &attributes).await;
+    if let Some(trail) = &mut exchange.trail {
+        let (Decision::Allow { reason } | Decision::Deny { reason } | Decision::NoOpinion { reason }) =
+            &decision;
+        trail.authorized(matches!(decision, Decision::Allow { .. }), reason);
+    }
+    authorization::allowed(&decision, &attributes)?;
     dispatch::dispatch(server, exchange, user, body).await
 }
 
-async fn identify(server: &Inner, parts: &mut Parts) -> Result<Arc<User>, ApiError> {
-    let user = match parts.extensions.get::<User>() {
-        Some(user) => user.clone(),
-        None => match server.authenticator.authenticate(parts).await {
-            Ok(Some(user)) => user,
-            Ok(None) => return Err(ApiError::unauthorized("Unauthorized")),
-            Err(why) => {
-                tracing::warn!(why, path = parts.uri.path(), "authentication failed");
-                return Err(ApiError::unauthorized("Unauthorized"));
-            }
-        },
-    };
-    let user = Arc::new(user);
-    let other = impersonate(&mut parts.headers, &user, &*server.authorizer).await?;
-    Ok(other.map_or(user, Arc::new))
+/// Who the request is made as. The audit log begins with who sends it.
+async fn identify(server: &Inner, exchange: &mut Exchange) -> Result<Arc<User>, ApiError> {
+    let known = authenticate(server, &exchange.parts).await;
+    if let Some(audit) = &server.audit {
+        let id = exchange.id.to_str().unwrap_or_default();
+        let user = known.as_deref().ok();
+        let trail = Trail::begin(audit, id, &exchange.info, &exchange.parts, user);
+        match (trail, user) {
+            (Some(trail), None) => trail.unauthenticated(&exchange.parts.headers),
+            (trail, _) => exchange.trail = trail,
+        }
+    }
+    let user = known?;
+    let other = impersonate(&mut exchange.parts.headers, &user, &*server.authorizer).await?;
+    let Some(other) = other else { return Ok(user) };
+    if let Some(trail) = &mut exchange.trail {
+        trail.impersonated(&other);
+    }
+    Ok(Arc::new(other))
+}
+
+async fn authenticate(server: &Inner, parts: &Parts) -> Result<Arc<User>, ApiError> {
+    if let Some(user) = parts.extensions.get::<User>() {
+        return Ok(Arc::new(user.clone()));
+    }
+    match server.authenticator.authenticate(parts).await {
+        Ok(Some(user)) => Ok(Arc::new(user)),
+        Ok(None) => Err(ApiError::unauthorized("Unauthorized")),
+        Err(why) => {
+            tracing::warn!(why, path = parts.uri.path(), "authentication failed");
+            Err(ApiError::unauthorized("Unauthorized"))
+        }
+    }
 }
 
 /// The request as authorization sees it.

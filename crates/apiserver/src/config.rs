@@ -6,6 +6,7 @@ use std::sync::Arc;
 use steersman_apimachinery::status::ApiError;
 use steersman_store::BoxFuture;
 
+use crate::audit::Audit;
 use crate::flow_control::FlowControl;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
 use crate::storage::Storage;
@@ -18,6 +19,8 @@ pub struct Config {
     pub authenticator: Arc<dyn Authenticator>,
     /// Decides who may what.
     pub authorizer: Arc<dyn Authorizer>,
+    /// The audit log; none without it. Whoever makes it runs [`Audit::run`] until after the server has ended.
+    pub audit: Option<Arc<Audit>>,
     /// Priority and fairness; nothing is limited without it. Whoever makes it runs [`FlowControl::run`] as long as the
     /// server serves.
     pub flow_control: Option<Arc<FlowControl>>,

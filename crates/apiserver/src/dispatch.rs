@@ -37,7 +37,7 @@ pub async fn dispatch(
     if let Some(connector) = subresource.and_then(|s| connect::find(&entry, s)) {
         return connector.connect(server, exchange, user, body).await;
     }
-    let Exchange { info, query, warnings, parts, .. } = exchange;
+    let Exchange { info, query, warnings, parts, trail, .. } = exchange;
     check_verb(&entry, subresource, info)?;
     let call = Call {
         server,
@@ -55,6 +55,9 @@ pub async fn dispatch(
         warnings.add(deprecation.clone());
     }
     let body = body::read(body).await?;
+    if let Some(trail) = trail {
+        trail.request(info, &body, call.definition());
+    }
     if let Some(creator) = creation::creator(&call).filter(|_| info.verb == "create") {
         return creation::create(&call, body, &**creator).await;
     }

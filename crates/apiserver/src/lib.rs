@@ -11,6 +11,7 @@
 pub mod request;
 
 pub mod admission;
+pub mod audit;
 pub mod authentication;
 pub mod authorization;
 pub mod flow_control;

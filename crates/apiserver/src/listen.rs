@@ -1,5 +1,6 @@
 //! Serving over TLS: HTTP/1.1 and HTTP/2 as clients of Kubernetes need them, and an orderly end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,8 +67,8 @@ impl ApiServer {
             tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        let serving = connection(self.clone(), acceptor.clone(), stream, graceful.watcher());
+                    Ok((stream, peer)) => {
+                        let serving = connection(self.clone(), acceptor.clone(), (stream, peer), graceful.watcher());
                         connections.spawn(serving);
                     }
                     Err(error) => {
@@ -106,7 +107,16 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn connection(server: ApiServer, acceptor: TlsAcceptor, stream: TcpStream, watcher: Watcher) {
+/// Who is connected; an extension of each request of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(pub SocketAddr);
+
+async fn connection(
+    server: ApiServer,
+    acceptor: TlsAcceptor,
+    (stream, peer): (TcpStream, SocketAddr),
+    watcher: Watcher,
+) {
     // Small frames of watches must not wait for more.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not set TCP_NODELAY");
@@ -118,8 +128,10 @@ async fn connection(server: ApiServer, acceptor: TlsAcceptor, stream: TcpStream,
     };
     let certificates = certificates(&stream);
     let tracker = server.0.tunnels.clone();
-    let service =
-        service_fn(move |request: Request<Incoming>| answer(server.clone(), certificates.clone(), request));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
+        answer(server.clone(), certificates.clone(), request)
+    });
     let http = protocol(Tracked(tracker));
     let serving = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let serving = watcher.watch(serving.into_owned());

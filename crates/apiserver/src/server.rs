@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::audit::Audit;
 use crate::bootstrap;
 use crate::chain;
 use crate::config::{Component, Config, HealthCheck, IssuerDocuments, StartError, Version};
@@ -34,6 +35,7 @@ pub struct Inner {
     pub(crate) documents: DocumentCache,
     pub(crate) authenticator: Arc<dyn Authenticator>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) audit: Option<Arc<Audit>>,
     pub(crate) flow_control: Option<Arc<FlowControl>>,
     pub(crate) admission: Vec<Box<dyn Admission>>,
     pub(crate) creators: BTreeMap<Target, Arc<dyn Creator>>,
@@ -68,6 +70,7 @@ impl ApiServer {
             storage: config.storage,
             authenticator: config.authenticator,
             authorizer: config.authorizer,
+            audit: config.audit,
             flow_control: config.flow_control,
             admission: config.admission,
             creators,

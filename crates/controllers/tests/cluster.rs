@@ -55,6 +55,7 @@ async fn server() -> ApiServer {
         storage: Arc::new(Storage::new(store, steersman_registry::resources(), &hooks)),
         authenticator: Arc::new(NoCredentials),
         authorizer: Arc::new(Everything),
+        audit: None,
         flow_control: None,
         admission: Vec::new(),
         creators: Vec::new(),

@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
+use steersman_apiserver::audit::{Audit, LogOptions};
 use steersman_apiserver::authorization::bootstrap;
 use steersman_apiserver::flow_control::FlowControl;
 use steersman_apiserver::request::User;
@@ -64,6 +66,43 @@ pub struct Arguments {
     /// See --max-requests-inflight.
     #[arg(long, default_value_t = MUTATING_REQUESTS_INFLIGHT, value_name = "SEATS")]
     max_mutating_requests_inflight: u32,
+    #[command(flatten)]
+    audit: AuditArguments,
+}
+
+/// The audit log's flags; there is a log if there are a policy and a path.
+#[derive(clap::Args)]
+struct AuditArguments {
+    /// What the audit log says (audit.k8s.io/v1, kind Policy).
+    #[arg(long, value_name = "FILE", requires = "audit_log_path")]
+    audit_policy_file: Option<PathBuf>,
+    /// Where the audit log is; - for standard output.
+    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    audit_log_path: Option<PathBuf>,
+    /// Days for which old audit logs are kept; 0 for ever.
+    #[arg(long, default_value_t = 366, value_name = "DAYS")]
+    audit_log_maxage: u32,
+    /// How many old audit logs are kept; 0 for all.
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    audit_log_maxbackup: u32,
+    /// Megabytes after which an audit log is put aside.
+    #[arg(long, default_value_t = 100, value_name = "MEGABYTES")]
+    audit_log_maxsize: u32,
+}
+
+impl AuditArguments {
+    fn open(&self) -> Result<Option<Arc<Audit>>> {
+        let (Some(policy), Some(path)) = (&self.audit_policy_file, &self.audit_log_path) else {
+            return Ok(None);
+        };
+        let options = LogOptions {
+            path: path.clone(),
+            max_age_days: self.audit_log_maxage,
+            max_backups: self.audit_log_maxbackup,
+            max_size_megabytes: self.audit_log_maxsize,
+        };
+        Ok(Some(Arc::new(Audit::open(policy.clone(), options)?)))
+    }
 }
 
 /// How an API server is set up, and which flags say so.
@@ -76,6 +115,7 @@ pub struct Options {
     pub node_ports: RangeInclusive<u16>,
     pub port_flag: &'static str,
     pub services_flag: &'static str,
+    pub audit: Option<Arc<Audit>>,
     /// Seats for requests, all levels of priority and fairness together.
     pub requests_inflight: u32,
     /// Where the scheduler and the controllers run.
@@ -116,6 +156,7 @@ impl Arguments {
             node_ports: self.service_node_port_range.clone(),
             port_flag: "--secure-port",
             services_flag: "--service-cluster-ip-range",
+            audit: self.audit.open()?,
             requests_inflight: self
                 .max_requests_inflight
                 .saturating_add(self.max_mutating_requests_inflight)
@@ -255,6 +296,7 @@ async fn serve(
         storage: storage.clone(),
         authenticator: security.authenticator,
         authorizer: security.authorizer,
+        audit: options.audit.clone(),
         flow_control: Some(flow_control.clone()),
         admission: security.admission,
         creators: security.creators,
@@ -269,6 +311,13 @@ async fn serve(
         health,
         components: options.components.to_vec(),
     };
+    if let Some(audit) = options.audit.clone() {
+        let stop = parts.stop.clone();
+        parts.spawn("audit log", async move {
+            audit.run(stop).await;
+            Ok(())
+        });
+    }
     let server = ApiServer::new(config).await?;
     let (custom, stop) = (server.clone(), parts.stop.clone());
     parts.spawn("custom resources", async move {

@@ -6,9 +6,14 @@ use crate::request::{Attributes, Authorizer, Decision, decide};
 
 /// 403 unless it is allowed.
 pub async fn require(authorizer: &dyn Authorizer, attributes: &Attributes) -> Result<(), ApiError> {
-    match decide(authorizer, attributes).await {
+    allowed(&decide(authorizer, attributes).await, attributes)
+}
+
+/// 403 unless the decision allows it.
+pub fn allowed(decision: &Decision, attributes: &Attributes) -> Result<(), ApiError> {
+    match decision {
         Decision::Allow { .. } => Ok(()),
-        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, &reason)),
+        Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(forbidden(attributes, reason)),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::storage::Storage;
 
 pub use escalation::RoleEscalation;
 pub use follow::{Change, Decode, Index, Position, Source, follow};
-pub use forbidden::require;
+pub use forbidden::{allowed, require};
 pub use indexes::Indexes;
 pub use node::{NodeAuthorizer, node_of};
 pub use node_graph::NodeGraph;

@@ -97,6 +97,9 @@ fn version(server: &Inner) -> serde_json::Value {
 
 fn metrics(server: &Inner) -> Response {
     let mut text = server.metrics.text(&server.version.git_version);
+    if let Some(audit) = &server.audit {
+        text.push_str(&audit.metrics());
+    }
     if let Some(flow) = &server.flow_control {
         text.push_str(&flow.metrics());
     }

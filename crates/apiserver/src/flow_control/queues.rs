@@ -292,6 +292,7 @@ impl<T> Seats<T> {
     }
 
     /// The seats in use.
+    #[cfg(test)]
     pub fn in_use(&self) -> u32 {
         self.in_use
     }

@@ -46,6 +46,7 @@ impl Cluster {
             storage: storage.clone(),
             authenticator: security.authenticator,
             authorizer: security.authorizer,
+            audit: None,
             flow_control: None,
             admission: security.admission,
             creators: security.creators,

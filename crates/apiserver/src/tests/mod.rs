@@ -23,6 +23,7 @@ use steersman_apimachinery::Tree;
 use steersman_store::{BoxFuture, MemoryStore};
 use tower::Service;
 
+use crate::audit::Audit;
 use crate::flow_control::FlowControl;
 use crate::request::{Attributes, Authenticator, Authorizer, Decision, User};
 use crate::wire::body::{self, Body};
@@ -108,25 +109,31 @@ impl Answer {
 
 impl Harness {
     pub async fn new() -> Self {
-        Self::start(None, Arc::new(NoCredentials), None).await
+        Self::start(None, Arc::new(NoCredentials), None, None).await
     }
 
     /// A server with priority and fairness; the test runs it.
     pub async fn limited(flow_control: Arc<FlowControl>) -> Self {
-        Self::start(None, Arc::new(NoCredentials), Some(flow_control)).await
+        Self::start(None, Arc::new(NoCredentials), Some(flow_control), None).await
+    }
+
+    /// A server with an audit log; the test runs it.
+    pub async fn audited(audit: Arc<Audit>) -> Self {
+        Self::start(None, Arc::new(NoCredentials), None, Some(audit)).await
     }
 
     /// A server that reaches kubelets; `open` takes everybody for `admin`.
     pub async fn with_kubelets(tls: Arc<rustls::ClientConfig>, open: bool) -> Self {
         let authenticator: Arc<dyn Authenticator> =
             if open { Arc::new(Everybody) } else { Arc::new(NoCredentials) };
-        Self::start(Some(tls), authenticator, None).await
+        Self::start(Some(tls), authenticator, None, None).await
     }
 
     async fn start(
         kubelet_tls: Option<Arc<rustls::ClientConfig>>,
         authenticator: Arc<dyn Authenticator>,
         flow_control: Option<Arc<FlowControl>>,
+        audit: Option<Arc<Audit>>,
     ) -> Self {
         let store = Arc::new(MemoryStore::default());
         let range = AddressRange::new([10, 96, 0, 0].into(), 16).expect("a range");
@@ -137,6 +144,7 @@ impl Harness {
             storage,
             authenticator,
             authorizer: Arc::new(AllButNobody),
+            audit,
             flow_control,
             admission: Vec::new(),
             creators: Vec::new(),
