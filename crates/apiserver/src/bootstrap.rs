@@ -3,19 +3,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
-use serde_json::{Value, json};
+use http::Method;
+use serde_json::json;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::meta::Object;
 use steersman_apimachinery::status::ApiError;
 use steersman_registry::system_priority_classes;
-use tower::Service;
 
 use crate::config::StartError;
 use crate::request::User;
 use crate::server::ApiServer;
-use crate::wire::body;
 
 const NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "default"];
 
@@ -36,6 +33,11 @@ pub async fn ensure(server: &ApiServer, advertise: SocketAddr, service: IpAddr) 
     }
     for class in system_priority_classes() {
         one(server, "/apis/scheduling.k8s.io/v1/priorityclasses", class, Existing::Keep).await?;
+    }
+    let user = user();
+    for hooks in server.hooks() {
+        let begun = hooks.begin(server, &user).await;
+        begun.map_err(|source| StartError::Bootstrap { what: "what is allocated".to_owned(), source })?;
     }
     let core = "/api/v1/namespaces/default";
     one(server, &format!("{core}/services"), service_object(advertise, service), Existing::Keep).await?;
@@ -126,35 +128,21 @@ async fn settle(
     }
 }
 
+/// The server itself, as it asks itself.
+pub fn user() -> User {
+    User {
+        name: "system:apiserver".to_owned(),
+        groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
+        ..User::default()
+    }
+}
+
+/// Asks the server as itself.
 pub async fn ask(
     server: &ApiServer,
     method: Method,
     uri: &str,
     body: Option<Tree>,
 ) -> Result<Tree, ApiError> {
-    let user = User {
-        name: "system:apiserver".to_owned(),
-        groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
-        ..User::default()
-    };
-    let body = body.map_or_else(body::empty, |tree| body::whole(tree.to_string()));
-    let request =
-        Request::builder().method(method).uri(uri).extension(user).header("user-agent", "kube-apiserver/");
-    let request = request.body(body).map_err(ApiError::internal)?;
-    let response = server.handler().call(request).await.unwrap_or_else(|never| match never {});
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.map_err(ApiError::internal)?.to_bytes();
-    let tree: Tree = serde_json::from_slice(&bytes).map_err(ApiError::internal)?;
-    if parts.status.is_success() {
-        return Ok(tree);
-    }
-    Err(failure(parts.status, &tree))
-}
-
-fn failure(code: StatusCode, status: &Value) -> ApiError {
-    let reason = match status.str_at("reason") {
-        "AlreadyExists" => "AlreadyExists",
-        _ => "",
-    };
-    ApiError::new(code.as_u16(), reason, status.str_at("message"))
+    server.ask(&user(), method, uri, body).await
 }

@@ -102,7 +102,8 @@ pub fn definition_of(group: &str, version: &str, kind: &str) -> &'static str {
     catalog().kind(group, version, kind).map_or("", |id| catalog().get(id).name)
 }
 
-fn decode_stored(definition: &str, value: &[u8]) -> Result<Tree, String> {
+/// Reads a value of the store of a catalogued type: JSON, or protobuf as upstream writes it.
+pub fn decode_stored(definition: &str, value: &[u8]) -> Result<Tree, String> {
     if protobuf::is_protobuf(value) {
         return protobuf::decode(value).map(|(tree, _)| tree).map_err(|e| e.to_string());
     }

@@ -127,7 +127,4 @@ pub enum StartError {
         /// Why.
         source: ApiError,
     },
-    /// The stored state cannot be read.
-    #[error("could not read the stored state")]
-    Storage(#[source] ApiError),
 }

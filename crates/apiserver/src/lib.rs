@@ -36,6 +36,7 @@ mod listen;
 mod managers;
 mod metrics;
 mod object;
+mod own_requests;
 mod routes;
 mod row;
 mod selection;

@@ -20,6 +20,7 @@ use crate::connect::Kubelets;
 use crate::custom::Definitions;
 use crate::documents::DocumentCache;
 use crate::flow_control::FlowControl;
+use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::request::{Admission, Authenticator, Authorizer, Creator};
 use crate::storage::Storage;
@@ -51,6 +52,8 @@ pub struct Inner {
     pub(crate) writes: TaskTracker,
     /// The tunnels of upgraded connections.
     pub(crate) tunnels: TaskTracker,
+    /// What the hooks do beside requests.
+    pub(crate) background: TaskTracker,
 }
 
 /// An API server. Clones share it.
@@ -63,7 +66,6 @@ impl ApiServer {
     pub async fn new(config: Config) -> Result<Self, StartError> {
         let creators =
             config.creators.into_iter().map(|c| ((c.group, c.resource, c.subresource), c.creator)).collect();
-        config.storage.restore().await.map_err(StartError::Storage)?;
         let server = Self(Arc::new(Inner {
             documents: DocumentCache::default(),
             definitions: Arc::new(Definitions::new(config.storage.clone())),
@@ -83,9 +85,18 @@ impl ApiServer {
             stop: CancellationToken::new(),
             writes: TaskTracker::new(),
             tunnels: TaskTracker::new(),
+            background: TaskTracker::new(),
         }));
         bootstrap::ensure(&server, config.advertise, config.service_address).await?;
+        for hooks in server.hooks() {
+            server.0.background.spawn(hooks.run(server.clone(), bootstrap::user()));
+        }
         Ok(server)
+    }
+
+    /// The hooks of the built-in resources.
+    pub(crate) fn hooks(&self) -> Vec<Arc<dyn Hooks>> {
+        self.0.storage.routes().all().map(|entry| entry.hooks.clone()).collect()
     }
 
     /// The server as a function from request to answer, for clients in the same process. A [`crate::request::User`]
@@ -98,6 +109,8 @@ impl ApiServer {
     /// still answered.
     pub async fn shutdown(&self) {
         self.0.stop.cancel();
+        self.0.background.close();
+        self.0.background.wait().await;
         self.0.writes.close();
         self.0.writes.wait().await;
         self.0.tunnels.close();

@@ -34,6 +34,7 @@ mod pod_garbage_collector;
 mod replica_set;
 mod root_ca;
 mod service_account;
+mod service_cidr;
 mod taint_eviction;
 
 pub use context::{Context, ControllersConfig};

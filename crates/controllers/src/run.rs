@@ -92,6 +92,11 @@ pub const CONTROLLERS: &[Controller] = &[
         account: "node-controller",
         start: |c| Box::pin(crate::node_ipam::run(c)),
     },
+    Controller {
+        name: "service-cidr-controller",
+        account: "service-cidrs-controller",
+        start: |c| Box::pin(crate::service_cidr::run(c)),
+    },
 ];
 
 impl Controller {

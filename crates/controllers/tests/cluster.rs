@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
@@ -75,6 +76,7 @@ async fn server() -> ApiServer {
 struct Cluster {
     server: ApiServer,
     client: Client,
+    informers: SharedInformers,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     changed: Arc<Notify>,
@@ -114,6 +116,7 @@ impl Cluster {
             maps: watched(&informers, &changed),
             slices: watched(&informers, &changed),
             endpoints: watched(&informers, &changed),
+            informers,
             server,
             client,
             stop,
@@ -453,5 +456,32 @@ async fn custom_objects_are_owners_and_go_with_their_namespace() {
     cluster.until("the namespace is gone", gone).await;
     let all: Api<DynamicObject> = Api::all_with(cluster.client.clone(), &kind);
     assert!(all.list(&ListParams::default()).await.expect("a list").items.is_empty());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_range_stays_while_services_have_addresses_of_it() {
+    let cluster = Cluster::start().await;
+    let known = watched::<ServiceCIDR>(&cluster.informers, &cluster.changed);
+    let ranges: Api<ServiceCIDR> = Api::all(cluster.client.clone());
+    let object = json!({"metadata": {"name": "more"}, "spec": {"cidrs": ["10.97.0.0/24"]}});
+    let object: ServiceCIDR = serde_json::from_value(object).expect("a range");
+    ranges.create(&PostParams::default(), &object).await.expect("it is created");
+    let state = || {
+        let range = known.cache().get(&ObjectKey::cluster("more"))?;
+        let conditions = range.status.clone()?.conditions?;
+        Some((range.metadata.finalizers.clone()?, conditions[0].status.clone(), conditions[0].reason.clone()))
+    };
+    let finalizers = vec!["networking.k8s.io/service-cidr-finalizer".to_owned()];
+    let ready = Some((finalizers.clone(), "True".to_owned(), String::new()));
+    cluster.until("the range is ready", |_| state() == ready).await;
+
+    let service = json!({"metadata": {"name": "web", "namespace": NS},
+        "spec": {"clusterIP": "10.97.0.9", "ports": [{"port": 80}]}});
+    let service: Service = serde_json::from_value(service).expect("a service");
+    cluster.namespaced().create(&PostParams::default(), &service).await.expect("it is created");
+    ranges.delete("more", &DeleteParams::default()).await.expect("it is marked");
+    let blocked = Some((finalizers, "False".to_owned(), "Terminating".to_owned()));
+    cluster.until("the range says why it stays", |_| state() == blocked).await;
     cluster.stop().await;
 }

@@ -4,17 +4,26 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use serde_json::Value;
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, Path};
 use steersman_apimachinery::meta::{Object, ObjectMut};
 use steersman_apimachinery::status::ApiError;
+use steersman_store::BoxFuture;
 
-use super::pool::{Pool, Unavailable};
+use super::addresses::{self, Refused, Taken};
+use super::network::Network;
+use super::port_map::{Exchange, assign, held};
+use super::ports::NodePorts;
+use super::ranges::Ranges;
+use super::repair::Repair;
+use super::{default_range, families};
 use crate::hooks::{Hooks, Outcome, Reservation};
+use crate::request::User;
+use crate::server::ApiServer;
+use crate::storage::Storage;
 
-/// The IPv4 addresses that services get.
+/// The IPv4 addresses that services get while no `ServiceCIDR` adds to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
     network: Ipv4Addr,
@@ -35,13 +44,6 @@ impl AddressRange {
     pub fn first(&self) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.network) + 1)
     }
-
-    fn pool(&self) -> Pool {
-        let start = u32::from(self.network);
-        let size = 1u32 << (32 - self.prefix_length);
-        // Upstream keeps a sixteenth, but 16 to 256 addresses, for users to choose from.
-        Pool::new(start + 1..start + size - 1, (size / 16).clamp(16, 256))
-    }
 }
 
 impl std::fmt::Display for AddressRange {
@@ -50,189 +52,236 @@ impl std::fmt::Display for AddressRange {
     }
 }
 
-struct Pools {
-    addresses: Pool,
-    ports: Pool,
-}
-
-/// What a service has, or wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Holdings {
-    addresses: Vec<u32>,
-    ports: Vec<u32>,
-}
+/// The family of the configured range.
+const CONFIGURED: &str = "IPv4";
 
 /// Hands out the addresses and node ports of services.
 pub struct ServiceAllocations {
     range: AddressRange,
-    ports: RangeInclusive<u16>,
-    pools: Arc<Mutex<Pools>>,
+    ports: Arc<NodePorts>,
+    repair: Repair,
+}
+
+/// What was taken for a service.
+#[derive(Debug, Default)]
+struct Got {
+    addresses: Vec<Taken>,
+    ports: Exchange,
 }
 
 impl ServiceAllocations {
-    /// Allocations from these ranges, with nothing taken.
+    /// Allocations from these ranges.
     pub fn new(range: AddressRange, ports: RangeInclusive<u16>) -> Self {
-        let port_range = u32::from(*ports.start())..u32::from(*ports.end()) + 1;
-        // Upstream keeps a thirty-second of the ports, but 16 to 128, for users to choose from.
-        let reserved = (port_range.end.saturating_sub(port_range.start) / 32).clamp(16, 128);
-        let pools = Pools { addresses: range.pool(), ports: Pool::new(port_range, reserved) };
-        Self { range, ports, pools: Arc::new(Mutex::new(pools)) }
+        let ports = Arc::new(NodePorts::new(ports));
+        Self { range, ports: ports.clone(), repair: Repair::new(ports) }
     }
 
-    fn reserve_all(&self, new: &mut Tree, had: &Holdings, got: &mut Holdings) -> Result<(), Error> {
-        let kind = new.str_at("spec.type").to_owned();
-        if matches!(kind.as_str(), "ClusterIP" | "NodePort" | "LoadBalancer") {
-            self.reserve_address(new, had, got)?;
-        }
-        let ports_wanted = kind == "NodePort"
-            || kind == "LoadBalancer" && new.bool_at("spec.allocateLoadBalancerNodePorts") != Some(false);
-        self.reserve_ports(new, had, got, ports_wanted)
-    }
-
-    fn reserve_address(&self, new: &mut Tree, had: &Holdings, got: &mut Holdings) -> Result<(), Error> {
-        let path = Path::new("spec").child("clusterIPs");
-        let asked = new.str_at("spec.clusterIP").to_owned();
-        if asked == "None" {
-            return Ok(());
-        }
-        if asked.is_empty() {
-            let number = self.pools.lock().addresses.take().map_err(|_| {
-                Error::invalid(
-                    path,
-                    Value::Array(Vec::new()),
-                    "failed to allocate a serviceIP: range is full",
-                )
-            })?;
-            got.addresses.push(number);
-            let address = Ipv4Addr::from(number).to_string();
-            new.set("spec.clusterIP", address.as_str());
-            new.set("spec.clusterIPs", vec![address]);
-            return Ok(());
-        }
-        let listed = new.at("spec.clusterIPs").cloned().unwrap_or_else(|| vec![asked.as_str()].into());
-        let Ok(IpAddr::V4(address)) = asked.parse() else {
-            return Ok(()); // Not an address: validation says so.
-        };
-        let number = u32::from(address);
-        if had.addresses.contains(&number) {
-            return Ok(());
-        }
-        self.pools.lock().addresses.claim(number).map_err(|why| {
-            let why = match why {
-                Unavailable::Outside => format!(
-                    "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
-                    self.range
-                ),
-                Unavailable::Taken | Unavailable::Full => "provided IP is already allocated".to_owned(),
-            };
-            Error::invalid(path, listed, format!("failed to allocate IP {address}: {why}"))
-        })?;
-        got.addresses.push(number);
-        Ok(())
-    }
-
-    fn reserve_ports(
+    async fn reserve_all(
         &self,
+        storage: &Storage,
         new: &mut Tree,
-        had: &Holdings,
-        got: &mut Holdings,
-        wanted: bool,
-    ) -> Result<(), Error> {
-        let mut ports = new.items_at("spec.ports").to_vec();
-        for (index, port) in ports.iter_mut().enumerate() {
-            let path = Path::new("spec").child("ports").index(index).child("nodePort");
-            match port.i64_at("nodePort").unwrap_or(0) {
-                0 if wanted => {
-                    let number = self.pools.lock().ports.take().map_err(|_| {
-                        Error::invalid(path, 0, "failed to allocate a nodePort: range is full")
-                    })?;
-                    got.ports.push(number);
-                    port.set("nodePort", number);
-                }
-                0 => {}
-                asked => self.claim_port(asked, had, got).map_err(|why| Error::invalid(path, asked, why))?,
+        old: Option<&Tree>,
+        dry_run: bool,
+        got: &mut Got,
+    ) -> Result<(), ApiError> {
+        let problems = families::problems(new, old, CONFIGURED);
+        if !problems.is_empty() {
+            return Err(ApiError::invalid("", "Service", new.name(), &problems));
+        }
+        if needs_address(new) && !old.is_some_and(needs_address) {
+            if dry_run {
+                show_address(storage, new).await?;
+            } else {
+                got.addresses.push(reserve_address(storage, new).await?);
             }
         }
-        if !ports.is_empty() {
-            new.set("spec.ports", ports);
-        }
+        got.ports = self.exchange_ports(storage, new, old, dry_run).await?;
         Ok(())
     }
 
-    fn claim_port(&self, asked: i64, had: &Holdings, got: &mut Holdings) -> Result<(), String> {
-        let outside = || {
-            let (from, to) = (self.ports.start(), self.ports.end());
-            format!("provided port is not in the valid range. The range of valid ports is {from}-{to}")
-        };
-        let number = u32::try_from(asked).map_err(|_| outside())?;
-        // Ports of one service may share a number under different protocols.
-        if had.ports.contains(&number) || got.ports.contains(&number) {
-            return Ok(());
+    async fn exchange_ports(
+        &self,
+        storage: &Storage,
+        new: &mut Tree,
+        old: Option<&Tree>,
+        dry_run: bool,
+    ) -> Result<Exchange, ApiError> {
+        let has_none = |service: &Tree| !matches!(service.str_at("spec.type"), "NodePort" | "LoadBalancer");
+        if has_none(new) && old.is_none_or(has_none) {
+            return Ok(Exchange::default());
         }
-        self.pools.lock().ports.claim(number).map_err(|why| match why {
-            Unavailable::Outside => outside(),
-            Unavailable::Taken | Unavailable::Full => "provided port is already allocated".to_owned(),
-        })?;
-        got.ports.push(number);
-        Ok(())
+        let asked = new.clone();
+        let (exchange, assigned) = self
+            .ports
+            .change(storage, dry_run, |map| {
+                let mut assigned = asked.clone();
+                Ok((assign(map, &mut assigned, old)?, assigned))
+            })
+            .await?;
+        *new = assigned;
+        Ok(exchange)
     }
 }
 
-fn give_back(pools: &Mutex<Pools>, holdings: &Holdings) {
-    let mut pools = pools.lock();
-    holdings.addresses.iter().for_each(|number| pools.addresses.release(*number));
-    holdings.ports.iter().for_each(|number| pools.ports.release(*number));
+/// Whether a service has, or must get, an address. One without an address of its own (`None`) needs none.
+fn needs_address(service: &Tree) -> bool {
+    matches!(service.str_at("spec.type"), "ClusterIP" | "NodePort" | "LoadBalancer")
+        && service.str_at("spec.clusterIP") != "None"
 }
 
-fn held(service: &Tree) -> Holdings {
-    let addresses = service.items_at("spec.clusterIPs").iter().filter_map(Value::as_str);
-    let addresses = addresses.filter_map(|text| text.parse::<Ipv4Addr>().ok()).map(u32::from).collect();
-    let ports = service.items_at("spec.ports").iter().filter_map(|port| port.i64_at("nodePort"));
-    let ports = ports.filter_map(|port| u32::try_from(port).ok()).filter(|port| *port != 0).collect();
-    Holdings { addresses, ports }
+fn identity(service: &Tree) -> (&str, &str) {
+    (service.namespace(), service.name())
+}
+
+/// The address a service asks for; `None` if any will do, or if it is no address, which validation reports.
+fn asked_address(service: &Tree) -> Option<Option<IpAddr>> {
+    match service.str_at("spec.clusterIP") {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    }
+}
+
+async fn reserve_address(storage: &Storage, service: &mut Tree) -> Result<Taken, ApiError> {
+    let ranges = Ranges::read(storage).await?;
+    let taken = match asked_address(service) {
+        Some(Some(address)) if !ranges.gives(address) => return Err(mismatched(service, address)),
+        Some(Some(address)) => {
+            addresses::claim(storage, address, identity(service)).await.map_err(|refused| match refused {
+                Refused::Allocated => refused_address(service, address, "provided IP is already allocated"),
+                Refused::Store(error) => error,
+            })?
+        }
+        Some(None) => take_any(storage, &ranges, service).await?,
+        None => return Err(not_an_address(service)),
+    };
+    if service.str_at("spec.clusterIP").is_empty() {
+        set_address(service, taken.address);
+    }
+    Ok(taken)
+}
+
+async fn take_any(storage: &Storage, ranges: &Ranges, service: &Tree) -> Result<Taken, ApiError> {
+    for network in ranges.ready(CONFIGURED) {
+        if let Some(taken) = addresses::take(storage, &network, identity(service)).await? {
+            return Ok(taken);
+        }
+    }
+    Err(full(service))
+}
+
+/// A dry run shows the network's own address, which no service can have, and finds only out whether an address asked for
+/// is in the range, as upstream.
+async fn show_address(storage: &Storage, service: &mut Tree) -> Result<(), ApiError> {
+    let ranges = Ranges::read(storage).await?;
+    match asked_address(service) {
+        Some(None) => {
+            let network = ranges.ready(CONFIGURED).next().ok_or_else(|| full(service))?;
+            set_address(service, network.own_address());
+            Ok(())
+        }
+        Some(Some(address)) if !ranges.gives(address) => {
+            let network =
+                ranges.ready(CONFIGURED).next().as_ref().map(Network::to_string).unwrap_or_default();
+            let why = format!(
+                "the provided IP ({address}) is not in the valid range. The range of valid IPs is {network}"
+            );
+            Err(refused_address(service, address, &why))
+        }
+        Some(Some(_)) => Ok(()),
+        None => Err(not_an_address(service)),
+    }
+}
+
+fn set_address(service: &mut Tree, address: IpAddr) {
+    service.set("spec.clusterIP", address.to_string());
+    service.set("spec.clusterIPs", vec![address.to_string()]);
+}
+
+fn full(service: &Tree) -> ApiError {
+    let name = service.name();
+    ApiError::internal(format!("failed to allocate a serviceIP for Service {name:?}: range is full"))
+}
+
+fn mismatched(service: &Tree, address: IpAddr) -> ApiError {
+    refused_address(service, address, "the provided network does not match the current range")
+}
+
+fn refused_address(service: &Tree, address: IpAddr, why: &str) -> ApiError {
+    let path = Path::new("spec").child("clusterIPs");
+    let listed = service.at("spec.clusterIPs").cloned().unwrap_or(Value::Null);
+    let problem = Error::invalid(path, listed, format!("failed to allocate IP {address}: {why}"));
+    ApiError::invalid("", "Service", service.name(), &vec![problem])
+}
+
+fn not_an_address(service: &Tree) -> ApiError {
+    let text = service.str_at("spec.clusterIP");
+    let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+    let problem = Error::invalid(Path::new("spec").child("clusterIPs").index(0), text, why);
+    ApiError::invalid("", "Service", service.name(), &vec![problem])
+}
+
+/// The addresses that a service has.
+pub fn addresses_of(service: &Tree) -> Vec<IpAddr> {
+    if !needs_address(service) {
+        return Vec::new();
+    }
+    let listed = service.items_at("spec.clusterIPs").iter().filter_map(Value::as_str);
+    listed.filter_map(|text| text.parse().ok()).collect()
 }
 
 impl Hooks for ServiceAllocations {
-    fn restores(&self) -> bool {
-        true
+    fn reserve<'a>(
+        &'a self,
+        storage: &'a Arc<Storage>,
+        new: &'a mut Tree,
+        old: Option<&'a Tree>,
+        dry_run: bool,
+    ) -> BoxFuture<'a, Result<Reservation, ApiError>> {
+        Box::pin(async move {
+            let mut got = Got::default();
+            let reserved = self.reserve_all(storage, new, old, dry_run, &mut got).await;
+            if dry_run {
+                return reserved.map(|()| Reservation::default());
+            }
+            let has = addresses_of(new);
+            let had = old.map(addresses_of).unwrap_or_default();
+            let pledge = Pledge {
+                storage: storage.clone(),
+                ports: self.ports.clone(),
+                service: (new.namespace().to_owned(), new.name().to_owned()),
+                got,
+                lost: had.into_iter().filter(|address| !has.contains(address)).collect(),
+            };
+            if let Err(refused) = reserved {
+                pledge.settle(Outcome::Abandoned).await;
+                return Err(refused);
+            }
+            Ok(pledge.reservation())
+        })
     }
 
-    fn restore(&self, service: &Tree) {
-        let mut pools = self.pools.lock();
-        let held = held(service);
-        let clashes = held.addresses.iter().filter(|number| pools.addresses.claim(**number).is_err()).count()
-            + held.ports.iter().filter(|number| pools.ports.claim(**number).is_err()).count();
-        if clashes > 0 {
-            let (namespace, name) = (service.namespace(), service.name());
-            tracing::warn!(
-                namespace,
-                name,
-                "a service has an address or port of another one or outside the range"
-            );
-        }
+    fn released<'a>(&'a self, storage: &'a Arc<Storage>, old: &'a Tree) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for address in addresses_of(old) {
+                addresses::release(storage, address, identity(old)).await;
+            }
+            let ports: Vec<u16> = held(old).into_iter().collect();
+            self.ports.release(storage, &ports).await;
+        })
     }
 
-    fn reserve(&self, new: &mut Tree, old: Option<&Tree>) -> Result<Reservation, ApiError> {
-        let had = old.map(held).unwrap_or_default();
-        let mut got = Holdings::default();
-        if let Err(problem) = self.reserve_all(new, &had, &mut got) {
-            give_back(&self.pools, &got);
-            return Err(ApiError::invalid("", "Service", new.name(), &vec![problem]));
-        }
-        let has = held(new);
-        let lost = Holdings {
-            addresses: had.addresses.into_iter().filter(|n| !has.addresses.contains(n)).collect(),
-            ports: had.ports.into_iter().filter(|n| !has.ports.contains(n)).collect(),
-        };
-        let pools = self.pools.clone();
-        Ok(Reservation::new(move |outcome| match outcome {
-            Outcome::Stored => give_back(&pools, &lost),
-            Outcome::Abandoned => give_back(&pools, &got),
-        }))
+    fn begin<'a>(&'a self, server: &'a ApiServer, user: &'a User) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            default_range::sync(server, user, &self.range.to_string()).await?;
+            self.repair.begin(server, user).await
+        })
     }
 
-    fn released(&self, old: &Tree) {
-        give_back(&self.pools, &held(old));
+    fn run(self: Arc<Self>, server: ApiServer, user: User) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let range = self.range.to_string();
+            tokio::join!(default_range::keep(&server, &user, &range), self.repair.run(&server, &user));
+        })
     }
 
     fn answers_delete_with_object(&self) -> bool {
@@ -240,75 +289,40 @@ impl Hooks for ServiceAllocations {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
+/// What was taken for a service, and what it gives up, until it is known whether it is stored.
+struct Pledge {
+    storage: Arc<Storage>,
+    ports: Arc<NodePorts>,
+    service: (String, String),
+    got: Got,
+    lost: Vec<IpAddr>,
+}
 
-    fn allocations() -> ServiceAllocations {
-        let range = AddressRange::new(Ipv4Addr::new(10, 96, 0, 0), 24).expect("a range");
-        ServiceAllocations::new(range, 30000..=30100)
-    }
-
-    fn service(spec: Tree) -> Tree {
-        json!({"metadata": {"name": "s", "namespace": "default"}, "spec": spec})
-    }
-
-    #[test]
-    fn addresses_and_ports_are_given_and_come_back() {
-        let all = allocations();
-        let mut one =
-            service(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30001}, {"port": 81}]}));
-        all.reserve(&mut one, None).expect("is free").keep();
-        assert!(one.str_at("spec.clusterIP").starts_with("10.96.0."));
-        assert_eq!(one["spec"]["clusterIPs"][0], one["spec"]["clusterIP"]);
-        assert!(one["spec"]["ports"][1]["nodePort"].as_i64().is_some_and(|p| (30000..=30100).contains(&p)));
-
-        let mut same = service(json!({"type": "ClusterIP", "clusterIP": one["spec"]["clusterIP"]}));
-        let refused = all.reserve(&mut same, None).err().expect("is taken");
-        assert!(refused.message.ends_with("provided IP is already allocated"), "{}", refused.message);
-        all.released(&one);
-        drop(all.reserve(&mut same, None).expect("is free again"));
-        drop(all.reserve(&mut same, None).expect("a dropped reservation gives back"));
-    }
-
-    #[test]
-    fn an_update_keeps_what_it_has_and_frees_what_it_drops() {
-        let all = allocations();
-        let mut old = service(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30005}]}));
-        all.reserve(&mut old, None).expect("is free").keep();
-        let mut new = old.clone();
-        new["spec"]["type"] = "ClusterIP".into();
-        new["spec"]["ports"] = json!([{"port": 80}]);
-        all.reserve(&mut new, Some(&old)).expect("keeps its address").keep();
-        let mut other = service(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30005}]}));
-        assert!(all.reserve(&mut other, None).is_ok());
-    }
-
-    #[test]
-    fn what_is_outside_is_refused_in_upstreams_words() {
-        let all = allocations();
-        for (spec, end) in [
-            (
-                json!({"type": "ClusterIP", "clusterIP": "10.97.0.1"}),
-                "The range of valid IPs is 10.96.0.0/24",
-            ),
-            (
-                json!({"type": "NodePort", "ports": [{"port": 1, "nodePort": 80}]}),
-                "The range of valid ports is 30000-30100",
-            ),
-        ] {
-            let refused = all.reserve(&mut service(spec), None).err().expect("is outside");
-            assert!(refused.message.ends_with(end), "{}", refused.message);
+impl Pledge {
+    fn reservation(self) -> Reservation {
+        if self.got.addresses.is_empty() && self.got.ports == Exchange::default() && self.lost.is_empty() {
+            return Reservation::default();
         }
+        Reservation::new(move |outcome| Box::pin(self.settle(outcome)))
     }
 
-    #[test]
-    fn stored_services_are_remembered() {
-        let all = allocations();
-        let stored = service(json!({"clusterIPs": ["10.96.0.9"], "ports": [{"port": 1, "nodePort": 30009}]}));
-        all.restore(&stored);
-        let mut asks = service(json!({"type": "ClusterIP", "clusterIP": "10.96.0.9"}));
-        assert!(all.reserve(&mut asks, None).is_err());
+    async fn settle(self, outcome: Outcome) {
+        match outcome {
+            Outcome::Stored => {
+                for address in self.lost {
+                    let service = (self.service.0.as_str(), self.service.1.as_str());
+                    addresses::release(&self.storage, address, service).await;
+                }
+                self.ports.release(&self.storage, &self.got.ports.lost).await;
+            }
+            Outcome::Abandoned => {
+                for taken in self.got.addresses {
+                    addresses::give_back(&self.storage, taken).await;
+                }
+                self.ports.release(&self.storage, &self.got.ports.got).await;
+            }
+            // Repair finds out what is in use.
+            Outcome::Unknown => {}
+        }
     }
 }

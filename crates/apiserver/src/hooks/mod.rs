@@ -5,26 +5,41 @@ use std::sync::Arc;
 
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::status::ApiError;
+use steersman_store::BoxFuture;
+
+use crate::request::User;
+use crate::server::ApiServer;
+use crate::storage::{CommitError, Storage};
 
 /// What a resource may add to the generic path. Everything defaults to nothing.
 pub trait Hooks: Send + Sync + 'static {
     /// Before a create (`old` is `None`) or an update is validated: takes what must be unique in the cluster
-    /// (addresses, ports) and writes it into `new`. What was taken is given back when the [`Reservation`] is dropped
-    /// before it is kept.
-    fn reserve(&self, _new: &mut Tree, _old: Option<&Tree>) -> Result<Reservation, ApiError> {
-        Ok(Reservation::default())
+    /// (addresses, ports) and writes it into `new`. A dry run takes nothing, but shows what could be taken. The caller
+    /// settles the [`Reservation`] when it knows what became of the object.
+    fn reserve<'a>(
+        &'a self,
+        _storage: &'a Arc<Storage>,
+        _new: &'a mut Tree,
+        _old: Option<&'a Tree>,
+        _dry_run: bool,
+    ) -> BoxFuture<'a, Result<Reservation, ApiError>> {
+        Box::pin(std::future::ready(Ok(Reservation::default())))
     }
-
-    /// Whether [`Self::restore`] must see the stored objects.
-    fn restores(&self) -> bool {
-        false
-    }
-
-    /// Takes in an object that is stored already, when the server starts.
-    fn restore(&self, _stored: &Tree) {}
 
     /// After the object is gone from the store: gives back what it had.
-    fn released(&self, _old: &Tree) {}
+    fn released<'a>(&'a self, _storage: &'a Arc<Storage>, _old: &'a Tree) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// When the server starts, before it answers anybody but `user`: makes what must exist.
+    fn begin<'a>(&'a self, _server: &'a ApiServer, _user: &'a User) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Works beside the requests, until the server stops.
+    fn run(self: Arc<Self>, _server: ApiServer, _user: User) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Whether the answer to an immediate deletion is the object instead of a `Status`.
     fn answers_delete_with_object(&self) -> bool {
@@ -32,9 +47,12 @@ pub trait Hooks: Send + Sync + 'static {
     }
 }
 
-/// Something taken for an object that is not stored yet.
+type Settle = Box<dyn FnOnce(Outcome) -> BoxFuture<'static, ()> + Send>;
+
+/// Something taken for an object that is not stored yet. If it is dropped unsettled, what was taken stays taken, until
+/// repair finds it unused.
 #[derive(Default)]
-pub struct Reservation(Option<Box<dyn FnOnce(Outcome) + Send>>);
+pub struct Reservation(Option<Settle>);
 
 /// What became of the object that something was reserved for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,29 +61,31 @@ pub enum Outcome {
     Stored,
     /// It is not.
     Abandoned,
+    /// Nobody knows: what was taken may be in use, and so may what would be given up.
+    Unknown,
 }
 
-impl Reservation {
-    /// A reservation that calls `settle` once its fate is known.
-    pub fn new(settle: impl FnOnce(Outcome) + Send + 'static) -> Self {
-        Self(Some(Box::new(settle)))
-    }
-
-    /// The object is stored.
-    pub fn keep(mut self) {
-        self.settle(Outcome::Stored);
-    }
-
-    fn settle(&mut self, outcome: Outcome) {
-        if let Some(settle) = self.0.take() {
-            settle(outcome);
+impl Outcome {
+    /// The outcome that a failed commit leaves.
+    pub fn of_failure(error: &CommitError) -> Self {
+        match error {
+            CommitError::Unknown(_) => Self::Unknown,
+            CommitError::Conflict(_) | CommitError::Failed(_) => Self::Abandoned,
         }
     }
 }
 
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.settle(Outcome::Abandoned);
+impl Reservation {
+    /// A reservation that calls `settle` once its fate is known.
+    pub fn new(settle: impl FnOnce(Outcome) -> BoxFuture<'static, ()> + Send + 'static) -> Self {
+        Self(Some(Box::new(settle)))
+    }
+
+    /// Keeps or gives back what was taken.
+    pub async fn settle(self, outcome: Outcome) {
+        if let Some(settle) = self.0 {
+            settle(outcome).await;
+        }
     }
 }
 

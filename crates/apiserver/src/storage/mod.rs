@@ -34,7 +34,9 @@ pub struct Storage {
 pub enum CommitError {
     /// Somebody else wrote first; the newest record, `None` if the object is gone.
     Conflict(Option<Versioned>),
-    /// Anything else.
+    /// It may have happened, or not.
+    Unknown(ApiError),
+    /// Anything else; nothing was changed.
     Failed(ApiError),
 }
 
@@ -42,16 +44,6 @@ impl Storage {
     /// Storage for `resources` in `store`.
     pub fn new(store: Arc<dyn Store>, resources: &'static [Resource], hooks: &HookTable) -> Self {
         Self { store, routes: ArcSwap::from_pointee(Routes::new(resources, hooks)) }
-    }
-
-    /// Lets the hooks take in what is stored. Before anything is written.
-    pub async fn restore(&self) -> Result<(), ApiError> {
-        for entry in self.routes().all().filter(|entry| entry.hooks.restores()) {
-            for tree in self.trees(entry, "").await?.0 {
-                entry.hooks.restore(&tree);
-            }
-        }
-        Ok(())
     }
 
     /// The resources as they are now.
@@ -149,6 +141,7 @@ impl Storage {
     ) -> Result<Versioned, CommitError> {
         self.store.commit(key, expect, change).await.map_err(|error| match error {
             StoreError::Conflict(newest) => CommitError::Conflict(newest),
+            unknown @ StoreError::Uncertain(_) => CommitError::Unknown(failure::of_store(unknown)),
             other => CommitError::Failed(failure::of_store(other)),
         })
     }

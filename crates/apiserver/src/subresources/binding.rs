@@ -37,7 +37,7 @@ pub async fn create(call: &Call<'_>, body: bytes::Bytes) -> Result<Response, Api
         let expect = Expect::ModRevision(record.mod_revision);
         match call.server.storage.put(&pods, &pod, &record.key, expect).await {
             Ok(_) => break,
-            Err(CommitError::Failed(error)) => return Err(error),
+            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
             Err(CommitError::Conflict(_)) => {}
         }
     }

@@ -69,7 +69,7 @@ async fn ask_budget(call: &Call<'_>, pod: &Tree, dry_run: bool) -> Result<(), Ap
         }
         match storage.put(&budgets, &new, &record.key, Expect::ModRevision(record.mod_revision)).await {
             Ok(_) => return Ok(()),
-            Err(CommitError::Failed(error)) => return Err(error),
+            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
             Err(CommitError::Conflict(_)) => {}
         }
     }

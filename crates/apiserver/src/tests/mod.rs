@@ -13,6 +13,7 @@ mod special;
 mod watching;
 mod workloads;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use steersman_apimachinery::Tree;
-use steersman_store::{BoxFuture, MemoryStore};
+use steersman_store::{BoxFuture, MemoryStore, Store};
 use tower::Service;
 
 use crate::audit::Audit;
@@ -135,10 +136,27 @@ impl Harness {
         flow_control: Option<Arc<FlowControl>>,
         audit: Option<Arc<Audit>>,
     ) -> Self {
-        let store = Arc::new(MemoryStore::default());
         let range = AddressRange::new([10, 96, 0, 0].into(), 16).expect("a range");
+        let store = Arc::new(MemoryStore::default());
+        Self::build(store, range, 30000..=32767, kubelet_tls, authenticator, flow_control, audit).await
+    }
+
+    /// A server over what is stored already, whose services get addresses and node ports of these ranges.
+    pub async fn over(store: Arc<dyn Store>, range: AddressRange, ports: RangeInclusive<u16>) -> Self {
+        Self::build(store, range, ports, None, Arc::new(NoCredentials), None, None).await
+    }
+
+    async fn build(
+        store: Arc<dyn Store>,
+        range: AddressRange,
+        ports: RangeInclusive<u16>,
+        kubelet_tls: Option<Arc<rustls::ClientConfig>>,
+        authenticator: Arc<dyn Authenticator>,
+        flow_control: Option<Arc<FlowControl>>,
+        audit: Option<Arc<Audit>>,
+    ) -> Self {
         let mut hooks = HookTable::new();
-        hooks.set("", "services", Arc::new(ServiceAllocations::new(range, 30000..=32767)));
+        hooks.set("", "services", Arc::new(ServiceAllocations::new(range, ports)));
         let storage = Arc::new(Storage::new(store, steersman_registry::resources(), &hooks));
         let server = ApiServer::new(Config {
             storage,

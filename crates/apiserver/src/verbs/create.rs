@@ -13,7 +13,7 @@ use steersman_store::Expect;
 use super::options::WriteOptions;
 use super::{decode, settle_namespace};
 use crate::call::{Call, Shown};
-use crate::hooks::Reservation;
+use crate::hooks::Outcome;
 use crate::managers;
 use crate::object::form::Form;
 use crate::request::Operation;
@@ -77,7 +77,7 @@ async fn finish(call: &Call<'_>, mut tree: Tree, options: &WriteOptions) -> Resu
         match try_create(call, &mut named, options).await {
             Err(Refusal::Exists(_)) if generated && attempt < NAME_TRIES => {}
             Err(Refusal::Exists(existing)) => return Err(exists(call, named.name(), &existing, generated)),
-            Err(Refusal::Failed(error)) => return Err(error),
+            Err(Refusal::Failed(error) | Refusal::Unknown(error)) => return Err(error),
             Ok(shown) => return Ok(shown),
         }
     }
@@ -97,6 +97,8 @@ fn check_stays(call: &Call<'_>, name: &str) -> Result<(), ApiError> {
 enum Refusal {
     Exists(Arc<Form>),
     Failed(ApiError),
+    /// It may be stored.
+    Unknown(ApiError),
 }
 
 impl From<ApiError> for Refusal {
@@ -107,29 +109,38 @@ impl From<ApiError> for Refusal {
 
 async fn try_create(call: &Call<'_>, tree: &mut Tree, options: &WriteOptions) -> Result<Shown, Refusal> {
     // What is unique in the cluster is taken last but one, and given back if anything goes wrong after.
-    let reservation = call.entry.hooks.reserve(tree, None)?;
+    let reservation = call.entry.hooks.reserve(&call.server.storage, tree, None, options.dry_run).await?;
+    let done = store_new(call, tree, options).await;
+    reservation
+        .settle(match &done {
+            Ok(_) => Outcome::Stored,
+            Err(Refusal::Unknown(_)) => Outcome::Unknown,
+            Err(Refusal::Exists(_) | Refusal::Failed(_)) => Outcome::Abandoned,
+        })
+        .await;
+    done
+}
+
+async fn store_new(call: &Call<'_>, tree: &mut Tree, options: &WriteOptions) -> Result<Shown, Refusal> {
     check(call, tree).await?;
     let name = tree.name().to_owned();
     call.admission_validate(Operation::Create, &name, Some(tree), None, options.dry_run).await?;
     if options.dry_run {
-        return dry_run(call, tree, reservation).await;
+        return dry_run(call, tree).await;
     }
     let key = call.entry.key(tree.namespace(), tree.name());
     match call.server.storage.put(call.entry, tree, &key, Expect::Absent).await {
-        Ok((_, form)) => {
-            reservation.keep();
-            Ok(Shown::Form(form))
-        }
+        Ok((_, form)) => Ok(Shown::Form(form)),
         Err(CommitError::Conflict(Some(record))) => Err(Refusal::Exists(Form::of(&record, call.entry)?)),
         Err(CommitError::Conflict(None)) => {
             Err(Refusal::Failed(ApiError::internal("a key was said to exist and did not")))
         }
         Err(CommitError::Failed(error)) => Err(Refusal::Failed(error)),
+        Err(CommitError::Unknown(error)) => Err(Refusal::Unknown(error)),
     }
 }
 
-async fn dry_run(call: &Call<'_>, tree: &Tree, reservation: Reservation) -> Result<Shown, Refusal> {
-    drop(reservation);
+async fn dry_run(call: &Call<'_>, tree: &Tree) -> Result<Shown, Refusal> {
     match call.server.storage.get(call.entry, tree.namespace(), tree.name()).await? {
         Some(record) => Err(Refusal::Exists(Form::of(&record, call.entry)?)),
         None => Ok(Shown::Tree(Arc::new(tree.clone()))),

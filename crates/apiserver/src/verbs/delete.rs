@@ -105,15 +105,17 @@ pub async fn delete_one(
                 let put = storage.put(call.entry, &new, &record.key, expect).await;
                 put.map(|(_, form)| Deleted { last: Shown::Form(form), gone: false })
             }
-            Step::Remove => storage.remove(&record.key, record.mod_revision).await.map(|removed| {
-                call.entry.hooks.released(&old);
-                let last = form.tree_at(removed.mod_revision);
-                Deleted { last: Shown::Tree(last), gone: true }
-            }),
+            Step::Remove => match storage.remove(&record.key, record.mod_revision).await {
+                Ok(removed) => {
+                    call.entry.hooks.released(storage, &old).await;
+                    Ok(Deleted { last: Shown::Tree(form.tree_at(removed.mod_revision)), gone: true })
+                }
+                Err(error) => Err(error),
+            },
         };
         match outcome {
             Ok(deleted) => return Ok(deleted),
-            Err(CommitError::Failed(error)) => return Err(error),
+            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
             Err(CommitError::Conflict(_)) => {}
         }
     }

@@ -15,6 +15,7 @@ use steersman_store::{Expect, Versioned};
 use super::options::WriteOptions;
 use super::{create, decode, settle_namespace};
 use crate::call::{Call, Shown};
+use crate::hooks::Outcome;
 use crate::managers;
 use crate::object::form::Form;
 use crate::request::Operation;
@@ -71,7 +72,7 @@ pub async fn change(
         let conditional = check_version(call, &mut new, &old, source)?;
         match try_change(call, options, source, &record, &form, &old, new).await {
             Ok(shown) => return Ok(shown),
-            Err(CommitError::Failed(error)) => return Err(error),
+            Err(CommitError::Failed(error) | CommitError::Unknown(error)) => return Err(error),
             Err(CommitError::Conflict(_)) if conditional => return Err(call.conflict(name, MODIFIED)),
             Err(CommitError::Conflict(_)) if source != Source::Put && attempt >= PATCH_TRIES => {
                 return Err(call.conflict(name, MODIFIED));
@@ -102,28 +103,49 @@ async fn try_change(
     call.admit(Operation::Update, name, Some(&mut new), Some(old), options.dry_run).await.map_err(failed)?;
     strategy.apply_defaults(&mut new);
     strategy.prepare_for_update(&mut new, old, &call.context());
-    let reservation = call.entry.hooks.reserve(&mut new, Some(old)).map_err(failed)?;
+    let (hooks, storage) = (&call.entry.hooks, &call.server.storage);
+    let reservation = hooks.reserve(storage, &mut new, Some(old), options.dry_run).await.map_err(failed)?;
+    let done = store_changed(call, options, record, form, old, new).await;
+    let outcome = match &done {
+        Ok((_, true)) => Outcome::Stored,
+        Ok((_, false)) => Outcome::Abandoned,
+        Err(error) => Outcome::of_failure(error),
+    };
+    reservation.settle(outcome).await;
+    done.map(|(shown, _)| shown)
+}
+
+/// Checks and writes what is prepared. Gives whether anything was written.
+async fn store_changed(
+    call: &Call<'_>,
+    options: &WriteOptions,
+    record: &Versioned,
+    form: &Arc<Form>,
+    old: &Tree,
+    mut new: Tree,
+) -> Result<(Shown, bool), CommitError> {
+    let failed = CommitError::Failed;
+    let name = call.info.name.as_str();
     check(call, &new, old).await.map_err(failed)?;
     call.admission_validate(Operation::Update, name, Some(&mut new), Some(old), options.dry_run)
         .await
         .map_err(failed)?;
     if managers::is_unchanged(&new, old) {
-        return Ok(Shown::Form(form.clone()));
+        return Ok((Shown::Form(form.clone()), false));
     }
     if options.dry_run {
-        return Ok(Shown::Tree(Arc::new(new)));
+        return Ok((Shown::Tree(Arc::new(new)), false));
     }
+    let storage = &call.server.storage;
     if is_finished(call, &new) {
-        let gone = call.server.storage.remove(&record.key, record.mod_revision).await?;
-        reservation.keep();
-        call.entry.hooks.released(&new);
+        let gone = storage.remove(&record.key, record.mod_revision).await?;
+        call.entry.hooks.released(storage, &new).await;
         new.set("metadata.resourceVersion", gone.mod_revision.to_string());
-        return Ok(Shown::Tree(Arc::new(new)));
+        return Ok((Shown::Tree(Arc::new(new)), true));
     }
     let expect = Expect::ModRevision(record.mod_revision);
-    let (_, form) = call.server.storage.put(call.entry, &new, &record.key, expect).await?;
-    reservation.keep();
-    Ok(Shown::Form(form))
+    let (_, form) = storage.put(call.entry, &new, &record.key, expect).await?;
+    Ok((Shown::Form(form), true))
 }
 
 /// Whether an object that is being deleted has nothing left to wait for.
