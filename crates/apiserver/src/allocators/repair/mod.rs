@@ -284,7 +284,7 @@ impl Repair {
             OfService::Make(notice) => notice,
         };
         // The service may have gone with its address since it was read.
-        if !world.service(identity).await?.is_some_and(|now| now.uid() == service.uid()) {
+        if world.service(identity).await?.is_none_or(|now| now.uid() != service.uid()) {
             return Ok(());
         }
         if let Some((record, tree)) = &stored
