@@ -39,8 +39,9 @@ pub(super) fn update(new: &Tree, old: &Tree) -> ErrorList {
     let any_group = before.has("dataSource.apiGroup") || before.has("dataSourceRef.apiGroup");
     found.retain(|error| {
         let place = error.path.to_string();
-        !(any_label && place.contains(".selector.") && place.contains(".values["))
-            && !(any_group && place.starts_with("spec.dataSource") && place.ends_with(".apiGroup"))
+        let label = place.contains(".selector.") && place.contains(".values[");
+        let group = place.starts_with("spec.dataSource") && place.ends_with(".apiGroup");
+        !(any_label && label || any_group && group)
     });
     class_annotation(&mut found, new, old);
     if !same(&comparable(new, old), &comparable_old(new, old)) {

@@ -41,8 +41,8 @@ const COLUMNS: &[Column] = &[
     print::text("Status", 0, "How far it is.", |object, _| {
         let known = ["Running", "Succeeded", "Failed"];
         let all = object.items("status.conditions").iter();
-        let holding = all.filter(|c| c.text("status") == "True" && known.contains(&c.text("type")));
-        holding.last().map_or("Unknown", |condition| condition.text("type")).into()
+        let holds = |c: &&Tree| c.text("status") == "True" && known.contains(&c.text("type"));
+        all.rev().find(holds).map_or("Unknown", |condition| condition.text("type")).into()
     }),
 ];
 
