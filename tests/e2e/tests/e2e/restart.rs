@@ -55,7 +55,9 @@ fn containers_outlive_a_kill(suite: &Suite) -> Result<()> {
     // Pods that were found again are under control: exec, logs and deletion work.
     let pod = kubectl.ok(&["get", "pods", "-o", "name"])?;
     let pod = pod.lines().next().context("there is a pod")?;
-    ensure!(kubectl.ok(&["exec", pod, "--", "cat", "/srv/index.html"])? == "nginx version 1\n");
+    ensure!(
+        kubectl.ok(&["exec", pod, "--", "cat", "/usr/share/nginx/html/index.html"])? == "nginx version 1\n"
+    );
     ensure!(kubectl.ok(&["logs", pod])?.contains("GET / HTTP/1.0"));
     kubectl.ok(&["delete", pod])?;
     kubectl.ok(&["rollout", "status", "deployment/nginx", "--timeout=90s"])?;
