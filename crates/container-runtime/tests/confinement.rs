@@ -65,7 +65,7 @@ async fn containers_see_and_may_do_what_they_should() {
             output: "CapBnd:\t0000000000000000\n",
         },
         Case {
-            script: "mkdir /m; mount -t tmpfs t /m || echo refused",
+            script: "mkdir /m; mount -t tmpfs t /m 2>&1 || echo refused",
             change: nothing,
             output: "mount: permission denied (are you root?)\nrefused\n",
         },
