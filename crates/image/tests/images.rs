@@ -1,4 +1,4 @@
-//! Archives, and a real registry (`docker-registry`) on the loopback. Needs root, as unpacking does.
+//! Archives, and a real registry (`docker-registry`) on the loopback. What unpacks needs root.
 
 use std::fs;
 use std::io::Write;
@@ -55,6 +55,7 @@ fn store(dir: &Path) -> Arc<ImageStore> {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_docker_archive_is_imported_used_and_removed() {
     let dir = tempfile::tempdir().expect("a directory");
     let layers = two_layers();
@@ -89,6 +90,7 @@ fn a_docker_archive_is_imported_used_and_removed() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn an_oci_archive_is_imported_under_the_name_it_is_given() {
     let dir = tempfile::tempdir().expect("a directory");
     let layers = two_layers();
@@ -114,6 +116,7 @@ fn an_oci_archive_is_imported_under_the_name_it_is_given() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_is_no_archive_says_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let images = store(dir.path());
@@ -204,6 +207,7 @@ impl Drop for Registry {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root"]
 async fn an_image_is_pulled_from_a_registry() {
     let (dir, registry) = (tempfile::tempdir().expect("a directory"), Registry::start(false));
     let (name, images) = (registry.name("team/app:1"), store(dir.path()));
@@ -222,6 +226,7 @@ async fn an_image_is_pulled_from_a_registry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root"]
 async fn mirrors_are_asked_before_the_registry() {
     let (dir, registry) = (tempfile::tempdir().expect("a directory"), Registry::start(false));
     let (here, images) = (registry.name("team/app:1"), store(dir.path()));
@@ -240,6 +245,7 @@ async fn mirrors_are_asked_before_the_registry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root"]
 async fn a_download_goes_on_where_it_broke_off() {
     let (dir, registry) = (tempfile::tempdir().expect("a directory"), Registry::start(false));
     let (name, images) = (registry.name("app:1"), store(dir.path()));
@@ -256,6 +262,7 @@ async fn a_download_goes_on_where_it_broke_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root"]
 async fn a_private_registry_wants_the_password() {
     let (dir, registry) = (tempfile::tempdir().expect("a directory"), Registry::start(true));
     let (name, images) = (registry.name("app:1"), store(dir.path()));

@@ -79,6 +79,7 @@ fn ask(address: Ipv4Addr, port: u16) -> String {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn pods_reach_each_other_and_the_host_reaches_them() {
     let host = Host::new(2);
     let (first, second) = (host.pod(0), host.pod(1));
@@ -123,6 +124,7 @@ fn pods_reach_each_other_and_the_host_reaches_them() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn nothing_is_left_behind() {
     let host = Host::new(1);
     let (pod, state_dir) = (host.pod(0), host.dir.path().join("addresses"));
@@ -147,6 +149,7 @@ fn nothing_is_left_behind() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_refused_batch_says_what_was_refused_and_changes_nothing() {
     let host = Host::new(0);
     host.run(|_| {
@@ -174,6 +177,7 @@ fn ip(arguments: &str) {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn links_take_the_packets_that_the_way_out_takes() {
     let host = Host::new(1);
     let pod = host.pod(0);
@@ -197,6 +201,7 @@ fn links_take_the_packets_that_the_way_out_takes() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_host_port_is_one_of_its_address_only() {
     let host = Host::new(2);
     let (first, second) = (host.pod(0), host.pod(1));
@@ -238,6 +243,7 @@ fn a_host_port_is_one_of_its_address_only() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn pods_do_not_reach_the_hosts_loopback() {
     let host = Host::new(1);
     let pod = host.pod(0);
@@ -294,6 +300,7 @@ fn echo(netns: &Path, port: u16, name: &'static str) -> std::thread::JoinHandle<
 }
 
 #[test]
+#[ignore = "needs root"]
 fn forgotten_flows_are_those_that_were_named() {
     let host = Host::new(2);
     let (first, second) = (host.pod(0), host.pod(1));
@@ -339,6 +346,7 @@ fn forgotten_flows_are_those_that_were_named() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn udp_clients_of_a_host_port_follow_its_pods() {
     let host = Host::new(2);
     let pods = [host.pod(0), host.pod(1)];

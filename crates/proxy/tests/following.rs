@@ -146,6 +146,7 @@ fn until(want: &str, ask: impl Fn() -> Option<String>) {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn the_proxy_follows_the_api_and_takes_over_where_it_left() {
     let host = Host::new();
     let change = watch::Sender::new(None);

@@ -13,6 +13,7 @@ use steersman_proxy::{Endpoints, ServicePort};
 use world::{GATEWAY, Host, NODE, OUTSIDE, SERVICE, all, key, web};
 
 #[test]
+#[ignore = "needs root"]
 fn a_service_spreads_over_its_endpoints_and_follows_them() {
     let mut host = Host::new();
     host.set("web", vec![web(host.endpoints(&[0, 1, 2]))]);
@@ -37,6 +38,7 @@ fn a_service_spreads_over_its_endpoints_and_follows_them() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn what_leads_nowhere_is_refused_at_once() {
     let mut host = Host::new();
     let external = Ipv4Addr::new(198, 51, 100, 7);
@@ -69,6 +71,7 @@ fn what_leads_nowhere_is_refused_at_once() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn clients_stay_with_their_endpoint_while_it_lives() {
     let mut host = Host::new();
     let sticky = |host: &Host, pods: &[usize]| ServicePort {
@@ -101,6 +104,7 @@ fn clients_stay_with_their_endpoint_while_it_lives() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn local_policies_keep_to_this_node_but_not_for_pods_and_the_node() {
     let mut host = Host::new();
     let port = |internal_local, external_local, local: &[usize]| {
@@ -129,6 +133,7 @@ fn local_policies_keep_to_this_node_but_not_for_pods_and_the_node() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn outside_addresses_lead_to_services_for_those_who_may() {
     let mut host = Host::new();
     let [external, balancer] = [7, 8].map(|n| Ipv4Addr::new(198, 51, 100, n));
@@ -148,6 +153,7 @@ fn outside_addresses_lead_to_services_for_those_who_may() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn two_services_may_want_one_address() {
     let mut host = Host::new();
     let external = Ipv4Addr::new(198, 51, 100, 7);
@@ -170,6 +176,7 @@ fn two_services_may_want_one_address() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn one_port_may_have_two_protocols() {
     let mut host = Host::new();
     let udp = |host: &Host| ServicePort {
@@ -187,6 +194,7 @@ fn one_port_may_have_two_protocols() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn udp_clients_follow_the_endpoints() {
     let mut host = Host::new();
     let dns = |host: &Host, pods: &[usize]| ServicePort { protocol: 17, ..web(host.endpoints(pods)) };

