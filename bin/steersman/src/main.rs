@@ -124,10 +124,36 @@ fn require_root(command: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
+
+    use super::{Arguments, Command};
 
     #[test]
     fn the_flags_fit_together() {
-        super::Arguments::command().debug_assert();
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn whatever_serves_the_api_takes_the_flags_of_requests() {
+        let seats = ["--max-requests-inflight=40", "--max-mutating-requests-inflight=2"];
+        let audit = ["--audit-policy-file=policy.yaml", "--audit-log-path=audit.log"];
+        let rotation = ["--audit-log-maxage=1", "--audit-log-maxbackup=2", "--audit-log-maxsize=3"];
+        for command in ["apiserver", "server", "up"] {
+            let parse = |flags: &[&str]| {
+                Arguments::try_parse_from([&["steersman", command], flags].concat())
+                    .map(|arguments| arguments.command)
+                    .map_err(|error| error.to_string())
+            };
+            let parsed = parse(&[&seats[..], &audit, &rotation].concat());
+            assert!(
+                matches!(parsed, Ok(Command::Apiserver(_) | Command::Server(_) | Command::Up(_))),
+                "{command}: {:?}",
+                parsed.err()
+            );
+            for (one, other) in [(audit[0], "--audit-log-path"), (audit[1], "--audit-policy-file")] {
+                let refused = parse(&[one]).err().unwrap_or_default();
+                assert!(refused.contains(other), "{command} {one}: {refused:?}");
+            }
+        }
     }
 }

@@ -72,8 +72,8 @@ pub async fn start(
         node_ports: NODE_PORTS,
         port_flag: "--api-port",
         services_flag: "--service-cidr",
-        audit: None,
-        requests_inflight: apiserver::REQUESTS_INFLIGHT + apiserver::MUTATING_REQUESTS_INFLIGHT,
+        audit: settings.requests.open_audit()?,
+        requests_inflight: settings.requests.seats(),
         components: apiserver::components(Place::SameProcess, Place::SameProcess),
     };
     let api = apiserver::start(&options, data_dir, parts, progress).await?;

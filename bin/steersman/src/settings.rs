@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use steersman_apiserver::audit::{Audit, LogOptions};
 use steersman_image::{Mirror, Registries};
 use steersman_network::Ipv4Range;
 
@@ -56,6 +58,55 @@ pub struct ServerSettings {
     /// More names and addresses by which clients reach the API; they go into its certificate.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub tls_san: Vec<String>,
+    #[command(flatten)]
+    pub requests: RequestSettings,
+}
+
+/// How an API server treats requests. Shared by all subcommands that run one; flags and defaults are kube-apiserver's.
+#[derive(Args, Clone, Debug)]
+pub struct RequestSettings {
+    /// With --max-mutating-requests-inflight, the seats that priority and fairness shares out.
+    #[arg(long, default_value_t = 400, value_name = "SEATS")]
+    max_requests_inflight: u32,
+    /// See --max-requests-inflight.
+    #[arg(long, default_value_t = 200, value_name = "SEATS")]
+    max_mutating_requests_inflight: u32,
+    /// What the audit log says (audit.k8s.io/v1, kind Policy).
+    #[arg(long, value_name = "FILE", requires = "audit_log_path")]
+    audit_policy_file: Option<PathBuf>,
+    /// Where the audit log is; - for standard output.
+    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    audit_log_path: Option<PathBuf>,
+    /// Days for which old audit logs are kept; 0 for ever.
+    #[arg(long, default_value_t = 366, value_name = "DAYS")]
+    audit_log_maxage: u32,
+    /// How many old audit logs are kept; 0 for all.
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    audit_log_maxbackup: u32,
+    /// Megabytes after which an audit log is put aside.
+    #[arg(long, default_value_t = 100, value_name = "MEGABYTES")]
+    audit_log_maxsize: u32,
+}
+
+impl RequestSettings {
+    /// Seats for requests, all levels of priority and fairness together.
+    pub fn seats(&self) -> u32 {
+        self.max_requests_inflight.saturating_add(self.max_mutating_requests_inflight).clamp(1, 1_000_000)
+    }
+
+    /// The audit log; there is one if there are a policy and a path.
+    pub fn open_audit(&self) -> Result<Option<Arc<Audit>>> {
+        let (Some(policy), Some(path)) = (&self.audit_policy_file, &self.audit_log_path) else {
+            return Ok(None);
+        };
+        let options = LogOptions {
+            path: path.clone(),
+            max_age_days: self.audit_log_maxage,
+            max_backups: self.audit_log_maxbackup,
+            max_size_megabytes: self.audit_log_maxsize,
+        };
+        Ok(Some(Arc::new(Audit::open(policy.clone(), options)?)))
+    }
 }
 
 /// How a node is set up.

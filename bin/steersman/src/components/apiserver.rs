@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use steersman_apiserver::audit::{Audit, LogOptions};
+use steersman_apiserver::audit::Audit;
 use steersman_apiserver::authorization::bootstrap;
 use steersman_apiserver::flow_control::FlowControl;
 use steersman_apiserver::request::User;
@@ -27,14 +26,10 @@ use super::{controller_manager, scheduler};
 use crate::data_dir::DataDir;
 use crate::parts::{self, Parts};
 use crate::progress::Progress;
-use crate::settings::{CLUSTER_DOMAIN, DataDirArgument, host_name, service_address};
+use crate::settings::{CLUSTER_DOMAIN, DataDirArgument, RequestSettings, host_name, service_address};
 
 /// The ports that NodePort services get, as upstream's default.
 pub const NODE_PORTS: RangeInclusive<u16> = 30000..=32767;
-/// Upstream's defaults of `--max-requests-inflight` and `--max-mutating-requests-inflight`: priority and fairness shares
-/// out the sum of both.
-pub const REQUESTS_INFLIGHT: u32 = 400;
-pub const MUTATING_REQUESTS_INFLIGHT: u32 = 200;
 /// Name of the cluster in kubeconfigs.
 pub const CLUSTER: &str = "steersman";
 
@@ -60,49 +55,8 @@ pub struct Arguments {
     /// Ports of NodePort services.
     #[arg(long, default_value = "30000-32767", value_parser = port_range, value_name = "FROM-TO")]
     service_node_port_range: RangeInclusive<u16>,
-    /// With --max-mutating-requests-inflight, the seats that priority and fairness shares out.
-    #[arg(long, default_value_t = REQUESTS_INFLIGHT, value_name = "SEATS")]
-    max_requests_inflight: u32,
-    /// See --max-requests-inflight.
-    #[arg(long, default_value_t = MUTATING_REQUESTS_INFLIGHT, value_name = "SEATS")]
-    max_mutating_requests_inflight: u32,
     #[command(flatten)]
-    audit: AuditArguments,
-}
-
-/// The audit log's flags; there is a log if there are a policy and a path.
-#[derive(clap::Args)]
-struct AuditArguments {
-    /// What the audit log says (audit.k8s.io/v1, kind Policy).
-    #[arg(long, value_name = "FILE", requires = "audit_log_path")]
-    audit_policy_file: Option<PathBuf>,
-    /// Where the audit log is; - for standard output.
-    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
-    audit_log_path: Option<PathBuf>,
-    /// Days for which old audit logs are kept; 0 for ever.
-    #[arg(long, default_value_t = 366, value_name = "DAYS")]
-    audit_log_maxage: u32,
-    /// How many old audit logs are kept; 0 for all.
-    #[arg(long, default_value_t = 100, value_name = "COUNT")]
-    audit_log_maxbackup: u32,
-    /// Megabytes after which an audit log is put aside.
-    #[arg(long, default_value_t = 100, value_name = "MEGABYTES")]
-    audit_log_maxsize: u32,
-}
-
-impl AuditArguments {
-    fn open(&self) -> Result<Option<Arc<Audit>>> {
-        let (Some(policy), Some(path)) = (&self.audit_policy_file, &self.audit_log_path) else {
-            return Ok(None);
-        };
-        let options = LogOptions {
-            path: path.clone(),
-            max_age_days: self.audit_log_maxage,
-            max_backups: self.audit_log_maxbackup,
-            max_size_megabytes: self.audit_log_maxsize,
-        };
-        Ok(Some(Arc::new(Audit::open(policy.clone(), options)?)))
-    }
+    requests: RequestSettings,
 }
 
 /// How an API server is set up, and which flags say so.
@@ -156,11 +110,8 @@ impl Arguments {
             node_ports: self.service_node_port_range.clone(),
             port_flag: "--secure-port",
             services_flag: "--service-cluster-ip-range",
-            audit: self.audit.open()?,
-            requests_inflight: self
-                .max_requests_inflight
-                .saturating_add(self.max_mutating_requests_inflight)
-                .clamp(1, 1_000_000),
+            audit: self.requests.open_audit()?,
+            requests_inflight: self.requests.seats(),
             components: components(Place::Port(scheduler::PORT), Place::Port(controller_manager::PORT)),
         })
     }

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api as Objects, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use harness::{Api, Process, finished, free_port, until};
 
@@ -190,6 +190,30 @@ async fn a_server_has_controllers_and_lets_nodes_in() {
     assert!(all_pods.to_string().contains("pods is forbidden"), "{all_pods}");
     let own = ListParams::default().fields("spec.nodeName=fake");
     assert_eq!(Objects::<Pod>::all(node).list(&own).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_keeps_an_audit_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let [policy, log] = ["policy.yaml", "audit.log"].map(|name| directory.path().join(name));
+    let rules = json!([{ "level": "Metadata", "users": ["kubernetes-admin"] }, { "level": "None" }]);
+    let text = json!({ "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": rules });
+    std::fs::write(&policy, text.to_string()).unwrap();
+    let (policy, path) = (policy.to_str().unwrap(), log.to_str().unwrap());
+    let api = Api::start("server", &["--audit-policy-file", policy, "--audit-log-path", path]).await;
+    create_node(&api.client("admin").await).await;
+    let event = until("the request is in the audit log", async || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        let mut events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.find(|event| event["verb"] == "create" && event["stage"] == "ResponseComplete")
+    })
+    .await;
+    assert_eq!(event["user"]["username"], "kubernetes-admin");
+    assert_eq!(
+        (&event["objectRef"]["resource"], &event["objectRef"]["name"]),
+        (&json!("nodes"), &json!("fake"))
+    );
+    assert_eq!(event["responseStatus"]["code"], 201);
 }
 
 #[tokio::test]
