@@ -34,7 +34,9 @@ pub(super) fn document(
 }
 
 fn path_item(out: &mut Vec<u8>, item: &Value) {
-    for (method, number) in [("get", 2), ("put", 3), ("post", 4), ("delete", 5), ("patch", 8)] {
+    for (method, number) in
+        [("get", 2), ("put", 3), ("post", 4), ("delete", 5), ("options", 6), ("head", 7), ("patch", 8)]
+    {
         if let Some(op) = item.get(method) {
             message(out, number, |out| operation(out, op));
         }

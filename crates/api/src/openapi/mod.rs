@@ -41,8 +41,10 @@ pub enum Action {
     Patch,
     Delete,
     DeleteCollection,
-    /// `exec`, `proxy`, …: GET and POST.
+    /// `exec`, `attach`, …: GET and POST.
     Connect,
+    /// `proxy`: every method, also on the paths below it.
+    Proxy,
 }
 
 /// One served resource.

@@ -21,6 +21,17 @@ const PATCHES: [&str; 4] = [
     "application/strategic-merge-patch+json",
 ];
 
+/// What a subresource's own path may have.
+const OF_SUBRESOURCES: [Action; 7] = [
+    Action::Get,
+    Action::Create,
+    Action::Update,
+    Action::Patch,
+    Action::Delete,
+    Action::Connect,
+    Action::Proxy,
+];
+
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// What an operation acts on: a resource, or a subresource of it.
@@ -81,9 +92,9 @@ impl Parts<'_> {
         self.add(&mut out, &object, &target, &[Action::Get, Action::Update, Action::Patch, Action::Delete]);
         for sub in &resource.subresources {
             let path = format!("{object}/{}", sub.name);
-            let actions =
-                [Action::Get, Action::Create, Action::Update, Action::Patch, Action::Delete, Action::Connect];
-            self.add(&mut out, &path, &Target::sub(resource, sub), &actions);
+            let target = Target::sub(resource, sub);
+            self.add(&mut out, &path, &target, &OF_SUBRESOURCES);
+            self.add(&mut out, &format!("{path}/{{path}}"), &target, &[Action::Proxy]);
         }
         out
     }
@@ -210,6 +221,7 @@ fn methods(action: Action) -> &'static [&'static str] {
         Action::Patch => &["patch"],
         Action::Delete | Action::DeleteCollection => &["delete"],
         Action::Connect => &["get", "post"],
+        Action::Proxy => &["get", "put", "post", "delete", "options", "head", "patch"],
     }
 }
 
@@ -223,7 +235,7 @@ fn action_name(action: Action) -> &'static str {
         Action::Patch => "patch",
         Action::Delete => "delete",
         Action::DeleteCollection => "deletecollection",
-        Action::Connect => "connect",
+        Action::Connect | Action::Proxy => "connect",
     }
 }
 
@@ -242,7 +254,7 @@ fn description(target: &Target<'_>, action: Action) -> String {
         Action::Patch => format!("partially update {what}"),
         Action::Delete => format!("delete {what}"),
         Action::DeleteCollection => format!("delete collection of {kind}"),
-        Action::Connect => format!("connect to {what}"),
+        Action::Connect | Action::Proxy => format!("connect to {what}"),
     }
 }
 
@@ -251,7 +263,7 @@ fn body(target: &Target<'_>, action: Action) -> Option<String> {
         Action::Create | Action::Update => Some(target.definition.to_owned()).filter(|d| !d.is_empty()),
         Action::Patch => Some(format!("{META}Patch")),
         Action::Delete | Action::DeleteCollection => Some(format!("{META}DeleteOptions")),
-        Action::Get | Action::List | Action::Watch | Action::Connect => None,
+        Action::Get | Action::List | Action::Watch | Action::Connect | Action::Proxy => None,
     }
 }
 
@@ -262,7 +274,7 @@ fn produced(action: Action, custom: bool) -> Vec<&'static str> {
     let mut out = vec![JSON, PROTOBUF, YAML];
     match action {
         Action::List | Action::Watch => out.extend(STREAMS),
-        Action::Connect => return vec!["*/*"],
+        Action::Connect | Action::Proxy => return vec!["*/*"],
         _ => {}
     }
     out
@@ -274,7 +286,7 @@ fn answers<'a>(target: &Target<'a>, action: Action) -> Vec<(&'static str, Cow<'a
     let status: Cow<'_, str> = Cow::Owned(format!("{META}Status"));
     match action {
         Action::Get => vec![("200", own)],
-        Action::Connect => vec![("200", "".into())],
+        Action::Connect | Action::Proxy => vec![("200", "".into())],
         Action::List | Action::Watch => vec![("200", format!("{}List", target.definition).into())],
         Action::Create => vec![("200", own.clone()), ("201", own.clone()), ("202", own)],
         Action::Update | Action::Patch => vec![("200", own.clone()), ("201", own)],
@@ -295,15 +307,15 @@ fn operation_id(path: &str, target: &Target<'_>, action: Action, method: &str) -
         Action::Patch => "patch",
         Action::Delete => "delete",
         Action::DeleteCollection => "deleteCollection",
-        Action::Connect if method == "get" => "connectGet",
-        Action::Connect => "connectPost",
+        Action::Connect | Action::Proxy => &format!("connect{}", capitalized(method)),
     };
     let within = path.contains("{namespace}");
     let namespaced = if within { "Namespaced" } else { "" };
     let everywhere = if resource.namespaced && !within { "ForAllNamespaces" } else { "" };
     let sub = target.sub.map(|sub| capitalized(&sub.name)).unwrap_or_default();
+    let below = if path.ends_with("{path}") { "WithPath" } else { "" };
     let prefix = id_prefix(&resource.group, &resource.version);
-    format!("{verb}{prefix}{namespaced}{}{sub}{everywhere}", resource.kind)
+    format!("{verb}{prefix}{namespaced}{}{sub}{below}{everywhere}", resource.kind)
 }
 
 /// `AppsV1`, `RbacAuthorizationV1`.

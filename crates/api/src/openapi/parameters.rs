@@ -69,7 +69,7 @@ pub(super) fn query(action: Action, flavour: Flavour) -> Vec<Value> {
         Action::Delete => &[&DELETE],
         Action::DeleteCollection => &[&DELETE, &LIST[1..9]],
         Action::List | Action::Watch => &[&LIST],
-        Action::Get | Action::Connect => &[],
+        Action::Get | Action::Connect | Action::Proxy => &[],
     };
     groups.iter().flat_map(|group| group.iter()).map(|p| p.render("query", flavour)).collect()
 }
@@ -80,6 +80,7 @@ pub(super) fn path(path: &str, kind: &str, flavour: Flavour) -> Vec<Value> {
     let known = [
         ("{name}", "name", format!("name of the {kind}")),
         ("{namespace}", "namespace", "object name and auth scope, such as for teams and projects".to_owned()),
+        ("{path}", "path", "path to the resource".to_owned()),
     ];
     for (mark, name, description) in known {
         if path.contains(mark) {

@@ -167,10 +167,10 @@ fn subresource_spec(subresource: &Subresource) -> SubresourceSpec {
         version: subresource.version.to_string(),
         kind: subresource.kind.to_string(),
         definition: subresource.definition.name().to_owned(),
-        actions: if subresource.verbs.is_empty() {
-            vec![Action::Connect]
-        } else {
-            actions(subresource.verbs)
+        actions: match (subresource.verbs, subresource.name) {
+            ([], "proxy") => vec![Action::Proxy],
+            ([], _) => vec![Action::Connect],
+            (some, _) => actions(some),
         },
     }
 }

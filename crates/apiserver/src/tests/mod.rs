@@ -10,6 +10,7 @@ mod kubectl;
 mod listing;
 mod serving;
 mod special;
+mod surface;
 mod watching;
 mod workloads;
 
