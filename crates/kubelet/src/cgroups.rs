@@ -193,17 +193,13 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs root"]
     fn a_pods_cgroup_has_its_limits_and_goes_away() {
         let cgroups = Cgroups::detect("/sys/fs/cgroup");
         let root = format!("/steersman-test-{}", std::process::id());
         let path = format!("{root}/kubepods/burstable/podx");
         let amounts = Amounts { cpu_limit: Some(500), memory_limit: Some(64 << 20), ..Amounts::default() };
-        if let Err(error) = cgroups.apply(&path, amounts) {
-            eprintln!(
-                "skipped: a_pods_cgroup_has_its_limits_and_goes_away needs a writable cgroup tree: {error}"
-            );
-            return;
-        }
+        cgroups.apply(&path, amounts).unwrap();
         let memory = if cgroups.is_unified() {
             cgroups.mount.join(&path[1..]).join("memory.max")
         } else {
