@@ -6,10 +6,12 @@ use steersman_apimachinery::field::{Error, ErrorList, Path};
 use steersman_apimachinery::names::{dns1123_subdomain_problems, path_segment_problems};
 
 use super::matching::{default_match_resources, match_resources};
-use crate::Column;
+use super::{static_name, static_name_warnings};
 use crate::checks::{invalid, known_word, label_selector, required_name};
 use crate::print;
+use crate::rules::{count_generation, differs, set_generation};
 use crate::tree::{Read, Write};
+use crate::{Column, Context, Strategy};
 
 pub(super) const COLUMNS: &[Column] = &[
     print::NAME,
@@ -51,15 +53,65 @@ fn selector_as_go(selector: &Tree) -> String {
     )
 }
 
+/// The rules of both kinds.
+pub(super) struct Binding {
+    /// Checks what only one kind has: the spec and its path.
+    pub(super) own: fn(&mut ErrorList, &Tree, &Path),
+}
+
+impl Binding {
+    /// The problems of a binding.
+    pub(super) fn problems(&self, binding: &Tree) -> ErrorList {
+        let mut found = ErrorList::new();
+        let (spec, path) = (binding.at("spec"), Path::new("spec"));
+        common(&mut found, spec, &path);
+        (self.own)(&mut found, spec, &path);
+        found
+    }
+}
+
+impl Strategy for Binding {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        defaults(tree);
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        set_generation(tree, 1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, _context: &Context) {
+        let changed = differs(new, old, "spec");
+        count_generation(new, old, changed);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = self.problems(tree);
+        found.extend(static_name(tree));
+        found
+    }
+
+    fn validate_update(&self, new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
+        self.problems(new)
+    }
+
+    fn warnings(&self, new: &Tree, old: Option<&Tree>, _context: &Context) -> Vec<String> {
+        static_name_warnings(new, old)
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+}
+
 /// Completes a binding.
-pub(super) fn defaults(tree: &mut Tree) {
+fn defaults(tree: &mut Tree) {
     if let Some(resources) = tree.part_mut("spec").and_then(|spec| spec.part_mut("matchResources")) {
         default_match_resources(resources);
     }
 }
 
 /// Checks what both kinds of bindings have.
-pub(super) fn spec(found: &mut ErrorList, spec: &Tree, path: &Path) {
+fn common(found: &mut ErrorList, spec: &Tree, path: &Path) {
     required_name(found, path.child("policyName"), spec.text("policyName"), dns1123_subdomain_problems);
     if spec.has("paramRef") {
         param_ref(found, spec.at("paramRef"), &path.child("paramRef"));
@@ -101,7 +153,7 @@ mod tests {
 
     fn problems(spec: &Tree) -> Vec<String> {
         let mut found = ErrorList::new();
-        super::spec(&mut found, spec, &Path::new("spec"));
+        common(&mut found, spec, &Path::new("spec"));
         texts(&found)
     }
 

@@ -7,12 +7,12 @@ use steersman_apimachinery::names::{dns1035_label_problems, dns1123_subdomain_pr
 
 use super::matching::{MATCH_POLICIES, default_selection, match_conditions};
 use super::rules::{default_rules, rule};
-use super::{FAILURE_POLICIES, REINVOCATION_POLICIES};
+use super::{FAILURE_POLICIES, REINVOCATION_POLICIES, static_name, static_name_warnings};
 use crate::checks::{Seen, invalid, label_selector, optional_word};
 use crate::print::{self, integer_cell};
-use crate::rules::differs;
+use crate::rules::{count_generation, differs, set_generation};
 use crate::tree::{Read, Write};
-use crate::{Column, webhook};
+use crate::{Column, Context, Strategy, webhook};
 
 pub(super) const COLUMNS: &[Column] = &[
     print::NAME,
@@ -26,8 +26,47 @@ const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 const HARMLESS: [&str; 2] = ["None", "NoneOnDryRun"];
 const SIDE_EFFECTS: [&str; 4] = ["None", "NoneOnDryRun", "Some", "Unknown"];
 
+/// The rules of both kinds.
+pub(super) struct Webhooks {
+    /// Whether they may change objects.
+    pub(super) mutating: bool,
+}
+
+impl Strategy for Webhooks {
+    fn apply_defaults(&self, tree: &mut Tree) {
+        defaults(tree, self.mutating);
+    }
+
+    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
+        set_generation(tree, 1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, _context: &Context) {
+        let changed = differs(new, old, "webhooks");
+        count_generation(new, old, changed);
+    }
+
+    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
+        let mut found = create(tree);
+        found.extend(static_name(tree));
+        found
+    }
+
+    fn validate_update(&self, new: &Tree, old: &Tree, _context: &Context) -> ErrorList {
+        update(new, old)
+    }
+
+    fn warnings(&self, new: &Tree, old: Option<&Tree>, _context: &Context) -> Vec<String> {
+        static_name_warnings(new, old)
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+}
+
 /// Completes webhooks; only mutating ones can be called again.
-pub(super) fn defaults(tree: &mut Tree, mutating: bool) {
+fn defaults(tree: &mut Tree, mutating: bool) {
     for hook in tree.items_mut("webhooks").iter_mut().filter(|hook| hook.is_object()) {
         hook.default_value("failurePolicy", "Fail");
         default_selection(hook);
@@ -53,12 +92,12 @@ struct Tolerated {
 }
 
 /// Checks a new configuration.
-pub(super) fn create(object: &Tree) -> ErrorList {
+fn create(object: &Tree) -> ErrorList {
     all(object, Tolerated::default())
 }
 
 /// Checks a change.
-pub(super) fn update(new: &Tree, old: &Tree) -> ErrorList {
+fn update(new: &Tree, old: &Tree) -> ErrorList {
     let hooks = old.items("webhooks");
     let mut names = Seen::default();
     let bad_selector = |hook: &Tree, field: &str| {
@@ -292,5 +331,24 @@ mod tests {
         assert_eq!(create(&old).len(), 9);
         assert_eq!(texts(&update(&old, &old)), Vec::<String>::new());
         assert_eq!(update(&old, &configuration(&[])).len(), 9);
+    }
+
+    #[test]
+    fn configurations_print_as_upstream() {
+        let object = json!({"metadata": {"name": "c", "creationTimestamp": "2026-01-01T00:00:00Z"}, "webhooks": [{}, {}]});
+        assert_eq!(crate::print::tests::row(COLUMNS, &object, "2026-01-01T00:05:00Z"), "c|2|5m");
+    }
+
+    #[test]
+    fn the_generation_counts_webhooks() {
+        for kind in [Webhooks { mutating: true }, Webhooks { mutating: false }] {
+            let old = json!({"metadata": {"generation": 3}, "webhooks": [{"name": "a"}]});
+            let mut new = json!({"metadata": {}, "webhooks": [{"name": "b"}]});
+            kind.prepare_for_update(&mut new, &old, &Context::default());
+            assert_eq!(new["metadata"]["generation"], 4);
+            let mut new = json!({"metadata": {"labels": {"a": "b"}}, "webhooks": [{"name": "a"}]});
+            kind.prepare_for_update(&mut new, &old, &Context::default());
+            assert_eq!(new["metadata"]["generation"], 3);
+        }
     }
 }

@@ -3,12 +3,11 @@
 use steersman_apimachinery::Tree;
 use steersman_apimachinery::field::{Error, ErrorList, Path};
 
-use super::{GROUP, bindings, static_name, static_name_warnings};
+use super::GROUP;
+use super::bindings::{self, Binding};
 use crate::checks::{Seen, known_word};
 use crate::resource::Resource;
-use crate::rules::{count_generation, differs, set_generation};
 use crate::tree::Read;
-use crate::{Context, Strategy};
 
 pub(crate) const RESOURCE: Resource = Resource {
     kind: "ValidatingAdmissionPolicyBinding",
@@ -16,55 +15,15 @@ pub(crate) const RESOURCE: Resource = Resource {
     singular: "validatingadmissionpolicybinding",
     definition: "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
     storage: "validatingadmissionpolicybindings",
-    strategy: &ValidatingBinding,
+    strategy: &BINDING,
     columns: bindings::COLUMNS,
     ..GROUP
 };
 
 const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
 
-struct ValidatingBinding;
-
-impl Strategy for ValidatingBinding {
-    fn apply_defaults(&self, tree: &mut Tree) {
-        bindings::defaults(tree);
-    }
-
-    fn prepare_for_create(&self, tree: &mut Tree, _context: &Context) {
-        set_generation(tree, 1);
-    }
-
-    fn prepare_for_update(&self, new: &mut Tree, old: &Tree, _context: &Context) {
-        let changed = differs(new, old, "spec");
-        count_generation(new, old, changed);
-    }
-
-    fn validate(&self, tree: &Tree, _context: &Context) -> ErrorList {
-        let mut found = binding(tree);
-        found.extend(static_name(tree));
-        found
-    }
-
-    fn validate_update(&self, new: &Tree, _old: &Tree, _context: &Context) -> ErrorList {
-        binding(new)
-    }
-
-    fn warnings(&self, new: &Tree, old: Option<&Tree>, _context: &Context) -> Vec<String> {
-        static_name_warnings(new, old)
-    }
-
-    fn allows_unconditional_update(&self) -> bool {
-        false
-    }
-}
-
-fn binding(binding: &Tree) -> ErrorList {
-    let mut found = ErrorList::new();
-    let (spec, path) = (binding.at("spec"), Path::new("spec"));
-    bindings::spec(&mut found, spec, &path);
-    actions(&mut found, spec, &path.child("validationActions"));
-    found
-}
+const BINDING: Binding =
+    Binding { own: |found, spec, path| actions(found, spec, &path.child("validationActions")) };
 
 fn actions(found: &mut ErrorList, spec: &Tree, path: &Path) {
     let actions = spec.texts("validationActions");
@@ -112,7 +71,7 @@ mod tests {
         ];
         for (actions, want) in cases {
             let object = json!({"spec": {"policyName": "p", "validationActions": actions}});
-            assert_eq!(texts(&binding(&object)), want);
+            assert_eq!(texts(&BINDING.problems(&object)), want);
         }
     }
 }
