@@ -97,7 +97,12 @@ async fn send(server: &Handler, method: Method, path: &str, body: &Tree) -> Resu
     if code.is_success() {
         return Ok(());
     }
-    let body = answer.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let status: Tree = serde_json::from_slice(&body).unwrap_or_default();
-    Err(failed(format!("{code}: {}", text(&status, "/message"))))
+    let body = answer.into_body().collect().await.map_err(|error| failed(format!("{code}: {error}")))?;
+    let body = body.to_bytes();
+    // Not every refusal is a Status: one for want of a seat is plain text.
+    let why = match serde_json::from_slice::<Tree>(&body) {
+        Ok(status) => text(&status, "/message").to_owned(),
+        Err(_) => String::from_utf8_lossy(&body).into_owned(),
+    };
+    Err(failed(format!("{code}: {why}")))
 }
